@@ -1,0 +1,1 @@
+"""Typed, durable background tasks."""

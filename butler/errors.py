@@ -1,0 +1,181 @@
+"""Every error Butler raises, as one tree.
+
+ButlerError
+├── DefinitionError          a task, option or registration that can never work (also a TypeError)
+├── TaskNotBound             a task that no Butler, or more than one, has registered
+├── UnknownTask              a name nobody registered; says what was probably meant
+├── InvalidRequest           a request that does not fit the task's type; carries the field errors
+├── InvalidOption            an enqueue option out of range (also a ValueError)
+├── InvalidSchedule          a schedule that cannot be read or never fires (also a ValueError)
+├── ResultNotStorable        the work ran, its result cannot be kept
+├── ExecutionNotFound        no execution has this id
+├── IllegalTransition        the execution's state does not allow what was asked
+├── EnqueueUnknown           the ledger went away in mid-commit and could not be asked again
+├── TaskFailed               the awaited execution failed; carries it
+├── TaskCancelled            the awaited execution was cancelled; carries it
+├── WaitTimeout              the execution was not over in time (also a TimeoutError)
+├── StorageUnavailable       the ledger cannot be reached
+├── SchemaOutdated           the ledger's schema is older (or newer) than this release can use
+├── QueueUnavailable         Redis cannot be reached or cannot be used
+├── SettingsError            a setting is missing or cannot be read
+└── EmbeddedUnavailable      no server binaries are to be found, or they do not start
+
+TaskInterrupted (a BaseException: ``except Exception`` in a task must not swallow it)
+├── TaskTimeout              raised in a task that outlived its ``timeout_s``
+└── AttemptCancelled         raised by ``context.raise_if_cancelled()``
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from butler.executions import Execution
+
+
+class ButlerError(Exception):
+    """Whatever Butler raises on purpose."""
+
+
+class DefinitionError(ButlerError, TypeError):
+    """A task, option or registration that can never work; raised where it is written."""
+
+
+class TaskNotBound(ButlerError):
+    """A task was used that no Butler, or more than one, has registered."""
+
+
+class UnknownTask(ButlerError):
+    """No task has this name."""
+
+    def __init__(self, name: str, known: Iterable[str] = ()) -> None:
+        self.name = name
+        super().__init__(f"no task named {name!r}{did_you_mean(name, known)}")
+
+
+class InvalidRequest(ButlerError, ValueError):
+    """A request does not fit its task's type; nothing was written.
+
+    ``errors`` is a list of ``{"loc": ..., "msg": ..., "type": ...}`` as pydantic gives them.
+    """
+
+    def __init__(self, message: str, errors: Sequence[dict[str, Any]] = ()) -> None:
+        self.errors = list(errors)
+        super().__init__(message)
+
+
+class InvalidOption(ButlerError, ValueError):
+    """An option is out of range: ``timeout_s must be > 0, got -1``."""
+
+
+class InvalidSchedule(ButlerError, ValueError):
+    """A schedule cannot be read, or would never fire."""
+
+
+class ResultNotStorable(ButlerError):
+    """The work ran, but its result cannot be kept (type, size, or text no JSON can hold)."""
+
+
+class ExecutionNotFound(ButlerError, LookupError):
+    """No execution has this id."""
+
+    def __init__(self, execution_id: str) -> None:
+        self.execution_id = execution_id
+        super().__init__(
+            f"no execution {execution_id} in the ledger: its transaction was rolled back, "
+            "it was deleted, or it belongs to another ledger"
+        )
+
+
+class IllegalTransition(ButlerError):
+    """What was asked is not allowed in the execution's present state."""
+
+
+class EnqueueUnknown(ButlerError):
+    """The ledger vanished in mid-commit; whether the execution exists could not be found out.
+
+    ``execution_ids`` are the ids it would have: ask ``butler.get(id)`` when the ledger is back.
+    Enqueueing the same request again could run it twice.
+    """
+
+    def __init__(self, execution_ids: Sequence[str]) -> None:
+        self.execution_ids = tuple(execution_ids)
+        self.execution_id = self.execution_ids[0]
+        more = f" and {len(execution_ids) - 1} more" if len(execution_ids) > 1 else ""
+        super().__init__(
+            f"the ledger went away while {self.execution_id}{more} was being written: "
+            "it may or may not exist; look it up by its id once the ledger is back"
+        )
+
+
+class TaskFailed(ButlerError):
+    """The execution that was waited for ended as failed."""
+
+    def __init__(self, execution: Execution) -> None:
+        self.execution = execution
+        error = execution.error
+        reason = f"{error.type}: {error.message}" if error else "no error was recorded"
+        super().__init__(f"{execution.task} {execution.id} failed: {reason}")
+
+
+class TaskCancelled(ButlerError):
+    """The execution that was waited for ended as cancelled."""
+
+    def __init__(self, execution: Execution) -> None:
+        self.execution = execution
+        super().__init__(f"{execution.task} {execution.id} was cancelled")
+
+
+class WaitTimeout(ButlerError, TimeoutError):
+    """The execution was not over within ``timeout_s``; it goes on."""
+
+
+class StorageUnavailable(ButlerError):
+    """The ledger cannot be reached; nothing was changed."""
+
+
+class SchemaOutdated(ButlerError):
+    """The ledger's schema is not one this release can work on."""
+
+
+class QueueUnavailable(ButlerError):
+    """Redis cannot be reached, or cannot be used (a cluster, an old version)."""
+
+
+class SettingsError(ButlerError, ValueError):
+    """A setting is missing or cannot be read."""
+
+
+class EmbeddedUnavailable(ButlerError):
+    """No embedded servers can be started here."""
+
+
+class TaskInterrupted(BaseException):
+    """Raised inside a task to end it from outside."""
+
+
+class TaskTimeout(TaskInterrupted):
+    """The task outlived its ``timeout_s``."""
+
+
+class AttemptCancelled(TaskInterrupted):
+    """The execution was cancelled; raised by ``context.raise_if_cancelled()`` and its kin."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """``; did you mean "X"?``, or what there is, or an empty string when nothing is known."""
+    names = sorted(set(known))
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if not close:
+        folded = {other.casefold(): other for other in names}
+        close = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
+        close = [folded[match] for match in close]
+    if close:
+        return f'; did you mean "{close[0]}"?'
+    if not names:
+        return ""
+    shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+    return f"; known: {shown}"

@@ -1,0 +1,37 @@
+"""Execution, worker and token ids.
+
+Execution ids are UUIDv7 in text form: time-ordered, so that inserts touch one end of the index,
+and made by the client, so that an enqueue whose acknowledgement was lost can be repeated. They
+satisfy RQ's rule for job ids (letters, digits, ``_`` and ``-``).
+"""
+
+from __future__ import annotations
+
+import sys
+import uuid
+
+if sys.version_info >= (3, 14):
+
+    def new_id() -> str:
+        """A new UUIDv7, 36 characters."""
+        return str(uuid.uuid7())
+else:
+
+    def new_id() -> str:
+        """A new UUIDv7, 36 characters."""
+        from uuid_utils import uuid7
+
+        return str(uuid7())
+
+
+def new_token() -> str:
+    """A random UUID for what must not be guessed or ordered: claims, pops, ledgers."""
+    return str(uuid.uuid4())
+
+
+def is_id(text: str) -> bool:
+    """Whether ``text`` could be an execution id: a canonical, lower-case UUID."""
+    try:
+        return str(uuid.UUID(text)) == text
+    except ValueError:
+        return False

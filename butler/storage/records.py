@@ -1,0 +1,319 @@
+"""The values that go into and come out of a `Storage`.
+
+Ids are UUID text; requests and results are JSON text, because the codec has done its work before
+a backend sees them. Times are aware; relative times are seconds from the ledger's own now.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from butler.executions import Execution, ExecutionStatus, Priority
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewExecution:
+    """One execution to be inserted.
+
+    It is queued when due, else scheduled. ``delay_s`` (from the ledger's now) and ``run_at`` are
+    exclusive; both None means now. ``unpushed`` inserts it as scheduled for now although it is
+    due: the producer knows that Redis is away, and the stager will push it.
+    """
+
+    id: str
+    task: str
+    queue: str
+    request: str | None
+    priority: Priority = Priority.NORMAL
+    max_attempts: int = 3
+    delay_s: float | None = None
+    run_at: datetime | None = None
+    unpushed: bool = False
+    timeout_s: float | None = None
+    unique_key: str | None = None
+    user_id: str | None = None
+    tags: tuple[str, ...] = ()
+    parent_id: str | None = None
+    rerun_of: str | None = None
+    fingerprint: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inserted:
+    """What became of one `NewExecution`.
+
+    ``id`` is the given one, or that of the unfinished execution that holds the unique key; then
+    ``created`` is false and ``status`` is the holder's.
+    """
+
+    id: str
+    created: bool
+    status: ExecutionStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueEntry:
+    """What the wire needs to know to put an execution on its queue.
+
+    ``attempt`` is the last one that was claimed (0 at first): the wire refuses anything about an
+    attempt that is not newer.
+    """
+
+    id: str
+    task: str
+    queue: str
+    priority: Priority
+    attempt: int
+    timeout_s: float | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A worker wants to run these ids; ``token`` makes a repeated claim the same claim.
+
+    ``solo`` claims only executions that must run alone, anything else only the others.
+    """
+
+    worker_id: str
+    token: str
+    ids: tuple[str, ...]
+    solo: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """One attempt that a worker owns now. Satisfies ``lifecycle.ClaimedAttempt``."""
+
+    id: str
+    attempt: int
+    claim_token: str
+    task: str
+    queue: str
+    priority: Priority
+    request: str | None
+    uncounted: int
+    max_attempts: int
+    crashes: int
+    alone: bool
+    timeout_s: float | None
+    user_id: str | None
+    tags: tuple[str, ...]
+    parent_id: str | None
+    fingerprint: str | None
+    created_at: datetime
+
+    @property
+    def attempts_used(self) -> int:
+        """Attempts that count, this one included."""
+        return self.attempt - self.uncounted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """An id a claim did not win, and how its row stands: None where there is no such row.
+
+    ``alone`` marks a queued execution that only a solo worker may claim.
+    """
+
+    id: str
+    status: ExecutionStatus | None
+    alone: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimReply:
+    """What a claim won and what it did not; with ``worker_lost`` it won nothing, for ever."""
+
+    won: tuple[Claimed, ...] = ()
+    refused: tuple[Refused, ...] = ()
+    worker_lost: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """How a row stands after a `Transition` was tried.
+
+    ``applied`` is true when the ledger holds this attempt's end: written now, or by an earlier
+    try whose acknowledgement was lost. False means that another attempt owns the row, or that it
+    is gone (``entry`` None): the attempt was given up and its outcome is worth nothing.
+    ``status`` is the row's, and can be cancelled where the transition said otherwise.
+    ``rejected`` carries the reason why the ledger refused the value itself and failed it alone.
+    """
+
+    id: str
+    applied: bool
+    status: ExecutionStatus | None
+    entry: QueueEntry | None
+    rejected: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """How an operator's cancel, retry or delete left one execution.
+
+    ``changed`` is false where its state did not allow the move. ``worker_name`` is set while it
+    runs: where a cancel must be carried to.
+    """
+
+    id: str
+    changed: bool
+    before: ExecutionStatus | None
+    after: ExecutionStatus | None
+    entry: QueueEntry | None = None
+    worker_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgressReport:
+    """The newest progress of one running attempt, fenced like everything it writes.
+
+    ``record`` also keeps it as a row of history (up to the backend's cap per execution).
+    """
+
+    execution_id: str
+    attempt: int
+    claim_token: str
+    percent: float
+    message: str | None
+    record: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionEvent:
+    """One line of an execution's history: progress today, log lines beside it."""
+
+    execution_id: str
+    attempt: int
+    kind: str
+    at: datetime
+    percent: float | None
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionQuery:
+    """Which executions to list, newest first; every filter that is given must hold.
+
+    ``after`` is the ``next_cursor`` of the page before. ``limit`` is 1..1000. ``text`` is looked
+    for in the error message, without regard to case.
+    """
+
+    status: frozenset[ExecutionStatus] = frozenset()
+    task: str | None = None
+    queue: str | None = None
+    tag: str | None = None
+    user_id: str | None = None
+    parent_id: str | None = None
+    unique_key: str | None = None
+    text: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    after: str | None = None
+    limit: int = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A page of executions; ``next_cursor`` is None on the last one."""
+
+    executions: tuple[Execution, ...]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskDefinition:
+    """A task as a worker or producer announces it; schemas are JSON Schema of the codec's form."""
+
+    name: str
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    request_schema: dict[str, Any] = field(default_factory=dict)
+    result_schema: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    fingerprint: str = ""
+    app: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerRegistration:
+    """One worker process; an id serves one process life and is never used again."""
+
+    id: str
+    name: str
+    host: str
+    pid: int
+    supervisor_id: str
+    queues: tuple[str, ...]
+    tasks: tuple[str, ...]
+    concurrency: int
+    solo: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningAttempt:
+    """A row that runs under a worker. Satisfies ``lifecycle.ClaimedAttempt``."""
+
+    id: str
+    attempt: int
+    claim_token: str
+    uncounted: int
+    max_attempts: int
+    crashes: int
+    alone: bool
+    cancel_requested: bool
+
+    @property
+    def attempts_used(self) -> int:
+        """Attempts that count, this one included."""
+        return self.attempt - self.uncounted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeartbeatReply:
+    """What the ledger says to one worker: whether it is lost, and what runs under its id."""
+
+    worker_id: str
+    lost: bool
+    running: tuple[RunningAttempt, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerPulse:
+    """A registered worker and its counter, as the rescuer watches it."""
+
+    id: str
+    name: str
+    counter: int
+    lost: bool
+    stopped: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerRow:
+    """A worker as operators see it."""
+
+    id: str
+    name: str
+    host: str
+    pid: int
+    queues: tuple[str, ...]
+    concurrency: int
+    running: int
+    lost: bool
+    started_at: datetime
+    heartbeat_at: datetime
+    stopped_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leadership:
+    """Who leads, in which epoch, and the counter that shows it lives."""
+
+    holder: str | None
+    epoch: int
+    counter: int
