@@ -1,0 +1,1 @@
+"""Runs tasks: the ``butler-worker`` command."""
