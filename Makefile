@@ -10,9 +10,11 @@ ARGS ?=
 
 BIN := .venv/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+VENV_WORKS := $(shell .venv/bin/python -c '' 2>/dev/null && \
+  [ "$$(cat .venv/python.stamp 2>/dev/null)" = "$$(pwd -P)" ] && echo yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-installed check format bench constraints clean
+.PHONY: FORCE help install demo test test-installed check format bench constraints clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -49,15 +51,11 @@ constraints: ## Resolve the newest dependencies into constraints.txt
 clean: ## Remove .venv and every cache
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
 
-# The interpreter. An unusable .venv (half made, moved, its Python gone) is made anew.
-.venv/python.stamp:
-	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "Butler needs Python 3.11 or newer, but PYTHON=$(PYTHON) is: $$("$(PYTHON)" --version 2>&1)." >&2; \
-	  echo "Name another one: make PYTHON=python3.12" >&2; exit 1; }
-	@"$(PYTHON)" -c 'import ensurepip, venv' || { \
-	  echo "$(PYTHON) lacks its venv module; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
-	"$(PYTHON)" -m venv --clear .venv
-	@touch $@
+# Made anew when its Python is gone or the checkout was moved.
+.venv/python.stamp: $(if $(VENV_WORKS),,FORCE)
+	@.ci/make_venv "$(PYTHON)"
+
+FORCE:
 
 # What the demo needs, and no more.
 .venv/demo.stamp: .venv/python.stamp pyproject.toml constraints.txt
