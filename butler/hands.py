@@ -1,0 +1,236 @@
+"""A worker's hand: the ids it has popped and not yet settled.
+
+A pop moves ids from their lists into a Redis set of the worker's, in one script, so that at every
+instant an id is in a list or in a hand. A worker that dies leaves its hand behind; whoever finds
+the worker dead puts the hand back (`Hands.give_back_all`). RQ pops by plain LPOP when it serves
+two queues or more: a worker killed between the pop and its next write loses the job for good.
+
+Started-side keys (wip, execution, worker_name) are written only for attempts that have lasted a
+while: a job of a millisecond goes from queued to finished, and nobody could have seen it run.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from butler.queues import (
+    WireKeys,
+    as_text,
+    list_name,
+    list_names,
+    load_script,
+    rq_time,
+    wire_errors,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from redis import Redis
+
+    from butler.executions import Priority
+
+FINISHED_TTL_S = 60
+FINISHED_KEPT = 1_000
+FAILED_TTL_S = 86_400
+ANNOUNCED_TTL_S = 90
+POP_MEMORY_S = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """How an attempt ended, in RQ's words: finished, failed, canceled or scheduled."""
+
+    id: str
+    attempt: int
+    queue: str
+    priority: Priority
+    status: str
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announcement:
+    """An attempt that has run long enough to be shown as running."""
+
+    id: str
+    attempt: int
+    queue: str
+    priority: Priority
+    started_at: datetime
+
+
+class Hand:
+    """One worker's hand, and what it tells RQ's tools about the ids in it.
+
+    ``queues`` are drained in the order given, each queue's priorities from high to low. Methods
+    raise `QueueUnavailable` when Redis does not answer.
+    """
+
+    def __init__(
+        self, redis: Redis, *, worker_id: str, worker_name: str, queues: Sequence[str]
+    ) -> None:
+        self.redis = redis
+        self.worker_id = worker_id
+        self.worker_name = worker_name
+        self._lists = [(queue, name) for queue in queues for name in list_names(queue)]
+        self._pop_keys = [
+            WireKeys.suspended,
+            WireKeys.hand(worker_id),
+            WireKeys.popped(worker_id),
+            *(WireKeys.list(name) for _, name in self._lists),
+        ]
+        self._pop = load_script(redis, "pop")
+        self._settle = load_script(redis, "settle")
+        self._announce = load_script(redis, "announce")
+        self._doomed: list[str] = []
+
+    def open(self) -> None:
+        """Make the hand known, so that it is found when this worker is not."""
+        with wire_errors("registration"):
+            self.redis.sadd(WireKeys.hands, self.worker_id)
+
+    def close(self) -> None:
+        """Forget an empty hand."""
+        with wire_errors("registration"):
+            self.redis.srem(WireKeys.hands, self.worker_id)
+            self.redis.delete(WireKeys.popped(self.worker_id))
+
+    def pop(self, limit: int, *, token: str) -> list[tuple[str, str]]:
+        """Take up to ``limit`` ids, as (id, list name); the same token gives the same answer."""
+        with wire_errors("pop"):
+            reply = self._pop(keys=self._pop_keys, args=[token, limit, POP_MEMORY_S])
+        return [
+            (as_text(raw), name)
+            for (_, name), ids in zip(self._lists, reply, strict=True)
+            for raw in ids
+        ]
+
+    def drop(self, ids: Sequence[str]) -> None:
+        """Let go of ids that need nothing more: their rows are over, or run elsewhere."""
+        if ids:
+            with wire_errors("drop"):
+                self.redis.srem(WireKeys.hand(self.worker_id), *ids)
+
+    def adopt(self, execution_id: str, *, from_worker: str) -> bool:
+        """Take an id over from another hand; False when it is no longer there."""
+        with wire_errors("adoption"):
+            return bool(
+                self.redis.smove(
+                    WireKeys.hand(from_worker), WireKeys.hand(self.worker_id), execution_id
+                )
+            )
+
+    def give_back(self, popped: Iterable[tuple[str, str]]) -> None:
+        """Put ids back at the head of the lists they came from."""
+        by_list: dict[str, list[str]] = {}
+        for execution_id, name in popped:
+            by_list.setdefault(name, []).append(execution_id)
+        for name, ids in by_list.items():
+            give_back(self.redis, self.worker_id, name, ids)
+
+    def settle(self, settled: Sequence[Settled]) -> None:
+        """Show how attempts ended, and let go of them."""
+        by_list: dict[str, list[Settled]] = {}
+        for item in settled:
+            by_list.setdefault(list_name(item.queue, item.priority), []).append(item)
+        for name, batch in by_list.items():
+            self._settle_list(name, batch)
+
+    def announce(self, announcements: Sequence[Announcement]) -> None:
+        """Show attempts as running, or renew that; valid for `ANNOUNCED_TTL_S` seconds."""
+        keys = [WireKeys.worker(self.worker_name), WireKeys.worker_executions(self.worker_name)]
+        args: list[str | int] = [self.worker_name, rq_time(), int(time.time()), ANNOUNCED_TTL_S]
+        for item in announcements:
+            name = list_name(item.queue, item.priority)
+            keys += (
+                WireKeys.job(item.id),
+                WireKeys.registry("wip", name),
+                WireKeys.execution(item.id, item.attempt),
+                WireKeys.executions(item.id),
+            )
+            args += (item.id, item.attempt, rq_time(item.started_at))
+        with wire_errors("announcement"):
+            self._announce(keys=keys, args=args)
+
+    def retract(self, announcements: Sequence[Announcement]) -> None:
+        """Remove what `announce` wrote; keyed by attempt, so it can hurt no newer one."""
+        with wire_errors("retraction"), self.redis.pipeline(transaction=False) as pipe:
+            for item in announcements:
+                name, member = list_name(item.queue, item.priority), f"{item.id}:{item.attempt}"
+                pipe.zrem(WireKeys.registry("wip", name), member)
+                pipe.delete(WireKeys.execution(item.id, item.attempt))
+                pipe.zrem(WireKeys.executions(item.id), item.attempt)
+                pipe.srem(WireKeys.worker_executions(self.worker_name), member)
+            pipe.execute()
+
+    def _settle_list(self, name: str, batch: Sequence[Settled]) -> None:
+        keys = [
+            WireKeys.hand(self.worker_id),
+            WireKeys.worker(self.worker_name),
+            *(WireKeys.registry(kind, name) for kind in ("finished", "failed", "canceled")),
+            *(WireKeys.job(item.id) for item in batch),
+            *(WireKeys.job(doomed) for doomed in self._doomed),
+        ]
+        args: list[str | int] = [
+            len(batch),
+            rq_time(),
+            int(time.time()),
+            FINISHED_TTL_S,
+            FAILED_TTL_S,
+            FINISHED_KEPT,
+        ]
+        for item in batch:
+            args += (item.id, item.attempt, item.status, item.error)
+        with wire_errors("settlement"):
+            self._doomed = [as_text(raw) for raw in self._settle(keys=keys, args=args)]
+
+
+class Hands:
+    """All hands, for whoever puts back those of dead workers."""
+
+    def __init__(self, redis: Redis) -> None:
+        self.redis = redis
+
+    def workers(self) -> set[str]:
+        """The ids of all workers that have opened a hand and not closed it."""
+        with wire_errors("look at the hands"):
+            return {as_text(raw) for raw in self.redis.smembers(WireKeys.hands)}
+
+    def ids(self, worker_id: str) -> set[str]:
+        """What one worker holds."""
+        with wire_errors("look at a hand"):
+            return {as_text(raw) for raw in self.redis.smembers(WireKeys.hand(worker_id))}
+
+    def give_back_all(self, worker_id: str) -> int:
+        """Put a dead worker's whole hand back on its lists; returns how many ids moved.
+
+        An id whose hash is gone stays out: the reconciler pushes it again from the ledger.
+        """
+        ids = sorted(self.ids(worker_id))
+        moved = 0
+        with wire_errors("hand-back"):
+            with self.redis.pipeline(transaction=False) as pipe:
+                for execution_id in ids:
+                    pipe.hget(WireKeys.job(execution_id), "origin")
+                origins = pipe.execute()
+            by_list: dict[str, list[str]] = {}
+            for execution_id, origin in zip(ids, origins, strict=True):
+                if origin:
+                    by_list.setdefault(as_text(origin), []).append(execution_id)
+            for name, batch in by_list.items():
+                moved += give_back(self.redis, worker_id, name, batch)
+            self.redis.delete(WireKeys.hand(worker_id), WireKeys.popped(worker_id))
+            self.redis.srem(WireKeys.hands, worker_id)
+        return moved
+
+
+def give_back(redis: Redis, worker_id: str, name: str, ids: Sequence[str]) -> int:
+    """Put those ids that are still in a hand back at the head of one list."""
+    queue = name.removesuffix(".high").removesuffix(".low")
+    keys = [WireKeys.hand(worker_id), WireKeys.list(name), WireKeys.wake(queue)]
+    with wire_errors("hand-back"):
+        return int(load_script(redis, "give_back")(keys=keys, args=list(ids)))

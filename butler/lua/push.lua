@@ -1,0 +1,51 @@
+-- Put executions on one RQ list, with the hashes that RQ's own tools read.
+--
+-- KEYS[1] set     rq:queues                 all lists RQ knows
+-- KEYS[2] list    rq:queue:<list>           where the ids go
+-- KEYS[3] list    butler:wake:<queue>       content-free tokens, one idle worker takes one
+-- KEYS[4] string  butler:ledger:<queue>     id of the ledger whose executions these are
+-- KEYS[5] set     butler:hand:<worker>      the hand they come from (a name nobody uses: none)
+-- KEYS[6] zset    rq:wip:<list>             the registries an id may have been in before
+-- KEYS[7] zset    rq:finished:<list>
+-- KEYS[8] zset    rq:failed:<list>
+-- KEYS[9] zset    rq:canceled:<list>
+-- KEYS[10..] hash rq:job:<id>               one a pushed id
+-- ARGV[1] list name, [2] ledger id, [3] time in RQ's format, [4] and [5] the pickle around the id,
+-- ARGV[6] most tokens the wake list keeps, then five an id: id, task, attempt, timeout, created_at.
+-- Returns how many were pushed. An id whose hash speaks of a newer attempt is left alone.
+
+local pushed = {}
+for i = 10, #KEYS do
+  local at = 7 + (i - 10) * 5
+  local id, attempt = ARGV[at], tonumber(ARGV[at + 2])
+  local known = redis.call('HGET', KEYS[i], 'attempt')
+  if known and tonumber(known) > attempt then
+    redis.call('SREM', KEYS[5], id)
+  else
+    if known then
+      redis.call('DEL', KEYS[i])
+      redis.call('ZREM', KEYS[6], id .. ':' .. attempt)
+      redis.call('ZREM', KEYS[7], id)
+      redis.call('ZREM', KEYS[8], id)
+      redis.call('ZREM', KEYS[9], id)
+      redis.call('SREM', KEYS[5], id)
+    end
+    redis.call('HSET', KEYS[i],
+      'data', ARGV[4] .. id .. ARGV[5], 'status', 'queued', 'origin', ARGV[1],
+      'description', ARGV[at + 1], 'created_at', ARGV[at + 4], 'enqueued_at', ARGV[3],
+      'timeout', ARGV[at + 3], 'attempt', attempt, 'ledger', ARGV[2])
+    pushed[#pushed + 1] = id
+  end
+end
+if #pushed > 0 then
+  redis.call('SADD', KEYS[1], KEYS[2])
+  redis.call('SET', KEYS[4], ARGV[2])
+  for first = 1, #pushed, 1000 do
+    redis.call('RPUSH', KEYS[2], unpack(pushed, first, math.min(first + 999, #pushed)))
+  end
+  for _ = 1, math.min(#pushed, tonumber(ARGV[6])) do
+    redis.call('RPUSH', KEYS[3], '')
+  end
+  redis.call('LTRIM', KEYS[3], -tonumber(ARGV[6]), -1)
+end
+return #pushed

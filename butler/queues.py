@@ -1,0 +1,258 @@
+"""RQ's wire, from the producer's and operator's side: push, withdraw, stop.
+
+An execution travels as an RQ job: its id is the job's id, and the job calls one entry point with
+that id. The request stays in the ledger, so hashes are small and dashboards see no secrets. What
+RQ's tools read (``rq:queues``, lists, hashes, registries) is written here exactly as RQ would,
+by one script a step, each carrying the attempt it speaks of.
+
+Priority p of queue q is the RQ list ``q.high``, ``q`` or ``q.low``; one list a priority keeps a
+pop O(1), where a sorted set would make RQ's own tools blind.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import time
+from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from rq.defaults import RQ_KEY_PREFIX
+
+from butler.errors import QueueUnavailable
+from butler.executions import Priority
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from redis import Redis
+    from redis.commands.core import Script
+
+    from butler.storage.records import QueueEntry
+
+ENTRY_POINT = "butler_workers.entry.run"
+CANCELED_TTL_S = 86_400
+WAKE_TOKENS = 16
+PUSH_BATCH = 500
+
+_LIST_SUFFIX = {Priority.HIGH: ".high", Priority.NORMAL: "", Priority.LOW: ".low"}
+
+
+def list_name(queue: str, priority: Priority) -> str:
+    """The RQ queue that holds this priority of a queue."""
+    return queue + _LIST_SUFFIX[priority]
+
+
+def list_names(queue: str) -> list[str]:
+    """The RQ queues of one queue, in the order they are drained."""
+    return [list_name(queue, priority) for priority in Priority]
+
+
+class WireKeys:
+    """The names of all keys on the wire; RQ's carry RQ's prefix."""
+
+    queues = f"{RQ_KEY_PREFIX}:queues"
+    suspended = f"{RQ_KEY_PREFIX}:suspended"
+    epoch = "butler:epoch"
+    hands = "butler:hands"
+
+    @staticmethod
+    def job(execution_id: str) -> str:
+        """Hash of one job."""
+        return f"{RQ_KEY_PREFIX}:job:{execution_id}"
+
+    @staticmethod
+    def list(name: str) -> str:
+        """List of waiting ids."""
+        return f"{RQ_KEY_PREFIX}:queue:{name}"
+
+    @staticmethod
+    def registry(kind: str, name: str) -> str:
+        """Sorted set of ids by expiry; ``kind`` is wip, finished, failed or canceled."""
+        return f"{RQ_KEY_PREFIX}:{kind}:{name}"
+
+    @staticmethod
+    def worker(name: str) -> str:
+        """Hash of one worker."""
+        return f"{RQ_KEY_PREFIX}:worker:{name}"
+
+    @staticmethod
+    def worker_executions(name: str) -> str:
+        """Set of what a worker is shown to run."""
+        return f"{RQ_KEY_PREFIX}:worker:{name}:executions"
+
+    @staticmethod
+    def execution(execution_id: str, attempt: int) -> str:
+        """Hash of one running attempt."""
+        return f"{RQ_KEY_PREFIX}:execution:{execution_id}:{attempt}"
+
+    @staticmethod
+    def executions(execution_id: str) -> str:
+        """Sorted set of a job's running attempts."""
+        return f"{RQ_KEY_PREFIX}:executions:{execution_id}"
+
+    @staticmethod
+    def commands(worker_name: str) -> str:
+        """Channel on which a worker hears RQ's commands."""
+        return f"{RQ_KEY_PREFIX}:pubsub:{worker_name}"
+
+    @staticmethod
+    def wake(queue: str) -> str:
+        """List of tokens that wake idle workers."""
+        return f"butler:wake:{queue}"
+
+    @staticmethod
+    def ledger(queue: str) -> str:
+        """Id of the ledger a queue belongs to."""
+        return f"butler:ledger:{queue}"
+
+    @staticmethod
+    def hand(worker_id: str) -> str:
+        """Set of ids a worker has popped and not yet settled."""
+        return f"butler:hand:{worker_id}"
+
+    @staticmethod
+    def popped(worker_id: str) -> str:
+        """A worker's last pop, with its token."""
+        return f"butler:popped:{worker_id}"
+
+
+def rq_time(moment: datetime | None = None) -> str:
+    """A moment (default: now) as RQ writes it."""
+    return (moment or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def as_text(raw: bytes | str) -> str:
+    """What Redis answered, whether its client decodes or not."""
+    return raw.decode() if isinstance(raw, bytes) else raw
+
+
+def load_script(redis: Redis, name: str) -> Script:
+    """The script ``butler/lua/<name>.lua``, registered with a client."""
+    return redis.register_script(_source(name))
+
+
+class QueueWire:
+    """Puts executions on their queues and takes them off again.
+
+    Every method raises `QueueUnavailable` when Redis does not answer; the ledger is right all the
+    same, and the scheduler repeats what was missed.
+    """
+
+    def __init__(self, redis: Redis, *, ledger_id: str) -> None:
+        self.redis = redis
+        self.ledger_id = ledger_id
+        self._push = load_script(redis, "push")
+        self._withdraw = load_script(redis, "withdraw")
+
+    def push(self, entries: Sequence[QueueEntry], *, from_hand: str | None = None) -> int:
+        """Queue executions; returns how many. ``from_hand`` is the worker that held them."""
+        pushed = 0
+        for (queue, priority), batch in _batches(entries):
+            with wire_errors("push"):
+                pushed += self._push_list(queue, priority, batch, from_hand)
+        return pushed
+
+    def withdraw(self, entries: Sequence[QueueEntry]) -> None:
+        """Take cancelled executions off their lists; their hashes say canceled for a day."""
+        self._take_off(entries, "canceled")
+
+    def forget(self, entries: Sequence[QueueEntry]) -> None:
+        """Remove every trace of executions that were deleted from the ledger."""
+        self._take_off(entries, "deleted")
+
+    def request_stop(self, execution_id: str, worker_name: str) -> None:
+        """Tell a worker to cancel what it runs: RQ's stop-job command."""
+        command = json.dumps({"command": "stop-job", "job_id": execution_id})
+        with wire_errors("stop"):
+            self.redis.publish(WireKeys.commands(worker_name), command)
+
+    def depth(self, queue: str) -> int:
+        """How many executions wait on a queue, all priorities together."""
+        with wire_errors("depth"):
+            lengths = [self.redis.llen(WireKeys.list(name)) for name in list_names(queue)]
+        return sum(int(length) for length in lengths)
+
+    def _push_list(
+        self, queue: str, priority: Priority, batch: Sequence[QueueEntry], from_hand: str | None
+    ) -> int:
+        name = list_name(queue, priority)
+        keys = [
+            WireKeys.queues,
+            WireKeys.list(name),
+            WireKeys.wake(queue),
+            WireKeys.ledger(queue),
+            WireKeys.hand(from_hand or "none"),
+            *(WireKeys.registry(kind, name) for kind in ("wip", "finished", "failed", "canceled")),
+            *(WireKeys.job(entry.id) for entry in batch),
+        ]
+        head, tail = _pickle_around_id()
+        args: list[str | int | bytes] = [name, self.ledger_id, rq_time(), head, tail, WAKE_TOKENS]
+        for entry in batch:
+            # RQ's timeout only decides when its maintenance gives a job up: never before Butler.
+            timeout = int(entry.timeout_s or 0) + 86_400
+            args += (entry.id, entry.task, entry.attempt, timeout, rq_time(entry.created_at))
+        return int(self._push(keys=keys, args=args))
+
+    def _take_off(self, entries: Sequence[QueueEntry], status: str) -> None:
+        for (queue, priority), batch in _batches(entries):
+            name = list_name(queue, priority)
+            keys = [
+                WireKeys.list(name),
+                *(WireKeys.registry(kind, name) for kind in ("finished", "failed", "canceled")),
+                *(WireKeys.job(entry.id) for entry in batch),
+            ]
+            ids = [entry.id for entry in batch]
+            with wire_errors("withdraw"):
+                self._withdraw(
+                    keys=keys, args=[status, rq_time(), int(time.time()), CANCELED_TTL_S, *ids]
+                )
+
+
+class wire_errors:  # noqa: N801 - reads as a statement
+    """Turns redis-py's errors into `QueueUnavailable`."""
+
+    def __init__(self, action: str) -> None:
+        self._action = action
+
+    def __enter__(self) -> None:
+        """Nothing to set up."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: object
+    ) -> None:
+        import redis
+
+        if isinstance(error, redis.RedisError | OSError):
+            raise QueueUnavailable(
+                f"Redis did not take the {self._action}: {type(error).__name__}: {error}"
+            ) from error
+
+
+def _batches(
+    entries: Iterable[QueueEntry],
+) -> Iterable[tuple[tuple[str, Priority], list[QueueEntry]]]:
+    def by_list(entry: QueueEntry) -> tuple[str, Priority]:
+        return entry.queue, entry.priority
+
+    for key, group in groupby(sorted(entries, key=by_list), key=by_list):
+        batch = list(group)
+        for first in range(0, len(batch), PUSH_BATCH):
+            yield key, batch[first : first + PUSH_BATCH]
+
+
+@cache
+def _source(name: str) -> str:
+    return files("butler").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
+
+
+@cache
+def _pickle_around_id() -> tuple[bytes, bytes]:
+    """What stands before and after the 36 characters of an id in a job's pickled call."""
+    model = "0" * 36
+    data = pickle.dumps((ENTRY_POINT, None, (model,), {}), protocol=4)
+    head, tail = data.split(model.encode())
+    return head, tail
