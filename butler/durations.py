@@ -1,0 +1,60 @@
+"""Seconds, as every ``*_s`` option takes them (pure)."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+
+from butler.errors import InvalidOption
+
+# A century: whatever is added to a date stays a date, and a forgotten unit is noticed.
+LONGEST_S = 100 * 365.25 * 86_400.0
+
+
+def seconds(
+    option: str,
+    value: float | timedelta,
+    *,
+    minimum: float = 0.0,
+    exclusive: bool = False,
+    maximum: float = LONGEST_S,
+) -> float:
+    """``value`` in seconds, as a float within ``minimum .. maximum``.
+
+    ``exclusive`` shuts out ``minimum`` itself. Raises `InvalidOption` for what is out of range
+    and for what is not a duration: a bool, a str, NaN, an infinity.
+    """
+    given = _as_float(option, value)
+    too_small = given <= minimum if exclusive else given < minimum
+    if too_small:
+        raise InvalidOption(
+            f"{option} must be {'>' if exclusive else '>='} {minimum:g}, got {_shown(value)}"
+        )
+    if given > maximum:
+        raise InvalidOption(f"{option} must be <= {maximum:.10g}, got {_shown(value)}")
+    return given
+
+
+def _as_float(option: str, value: object) -> float:
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise InvalidOption(
+            f"{option} must be seconds (int or float) or a timedelta, "
+            f"got {_shown(value)} ({type(value).__name__})"
+        )
+    try:
+        given = float(value)
+    except OverflowError:
+        given = math.inf
+    if not math.isfinite(given):
+        raise InvalidOption(f"{option} must be a finite number of seconds, got {_shown(value)}")
+    return given
+
+
+def _shown(value: object) -> str:
+    try:
+        shown = str(value) if isinstance(value, timedelta) else repr(value)
+    except Exception as exc:  # noqa: BLE001  # an int of 5,000 digits, or a repr of the user's own
+        return f"a value without a repr ({type(exc).__name__})"
+    return shown if len(shown) <= 80 else shown[:79] + "…"
