@@ -145,6 +145,10 @@ class QueueUnavailable(ButlerError):
     """Redis cannot be reached, or cannot be used (a cluster, an old version)."""
 
 
+class AppNotFound(ButlerError):
+    """No Butler is where ``--app`` says."""
+
+
 class SettingsError(ButlerError, ValueError):
     """A setting is missing or cannot be read."""
 

@@ -132,6 +132,16 @@ class Hand:
         for name, ids in by_list.items():
             give_back(self.redis, self.worker_id, name, ids)
 
+    def put_last(self, popped: Iterable[tuple[str, str]]) -> None:
+        """Put ids that are not this worker's business at the end of their lists.
+
+        Pushed before it is let go: a crash in between leaves it twice, never nowhere.
+        """
+        with wire_errors("hand-back"):
+            for execution_id, name in popped:
+                self.redis.rpush(WireKeys.list(name), execution_id)
+                self.redis.srem(WireKeys.hand(self.worker_id), execution_id)
+
     def settle(self, settled: Sequence[Settled]) -> None:
         """Show how attempts ended, and let go of them."""
         by_list: dict[str, list[Settled]] = {}

@@ -1,0 +1,36 @@
+"""One place through which Butler logs: a stable event name, then its fields.
+
+INFO: an execution or a process changed state. WARNING: an anomaly that was handled. ERROR: a
+person is needed. Payloads are never logged. Values are put on one line: a CR or LF in a name must
+not forge a second entry, nor an escape sequence colour a terminal.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+
+def log_event(logger: logging.Logger, level: int, event: str, /, **fields: object) -> None:
+    """Log ``event`` with its fields as ``key=value``; costs next to nothing when not enabled."""
+    if logger.isEnabledFor(level):
+        text = " ".join(f"{name}={_plain(value)}" for name, value in fields.items())
+        logger.log(level, "%s %s", event, text)
+
+
+def configure_logging(level: str) -> None:
+    """Log to stderr, for the commands (a library leaves logging to its application)."""
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=level.upper(),
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+        force=True,
+    )
+    logging.getLogger("rq").setLevel(logging.WARNING)
+
+
+def _plain(value: object) -> str:
+    text = str(value)
+    if text and text.isprintable() and " " not in text:
+        return text
+    return repr(text)

@@ -1,0 +1,171 @@
+"""One attempt in this process: what is known of it, and what its end means.
+
+`conclude` is where outcomes become transitions. It is pure: the slots catch what the task returned
+or raised, and everything else follows from plain values, so that each row of design section 4 is
+a unit test.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from butler import lifecycle
+from butler.context import AttemptControl
+from butler.errors import InvalidRequest, ResultNotStorable
+from butler.executions import AttemptOutcome, ErrorRecord
+from butler.results import Again, Failure, Success, outcome_of
+from butler.text import describe_error
+
+if TYPE_CHECKING:
+    import asyncio
+    from datetime import datetime
+
+    from butler.lifecycle import Transition
+    from butler.storage.records import Claimed
+    from butler.task_spec import TaskSpec
+
+MAX_HAND_BACK_DELAY_S = 30.0
+
+
+class Interrupt(Enum):
+    """Why a running attempt is asked to end from outside."""
+
+    TIMEOUT = "timeout"
+    CANCEL = "cancel"
+    DRAIN = "drain"
+    LOST = "lost"
+
+
+class Attempt:
+    """A claimed execution on its way through this process.
+
+    ``lock`` guards the moment of its end: an interrupt may only be thrown into a thread while
+    that thread still runs this attempt.
+    """
+
+    __slots__ = (
+        "announced_at",
+        "claimed",
+        "claimed_at",
+        "control",
+        "deadline",
+        "interrupt",
+        "lock",
+        "over",
+        "spec",
+        "started_at",
+        "started_wall",
+        "task",
+        "thread_id",
+    )
+
+    def __init__(self, claimed: Claimed, spec: TaskSpec, *, claimed_at: float) -> None:
+        self.claimed = claimed
+        self.spec = spec
+        self.claimed_at = claimed_at
+        self.control = AttemptControl()
+        self.lock = threading.Lock()
+        self.started_at: float | None = None
+        self.started_wall: datetime | None = None
+        self.deadline: float | None = None
+        self.interrupt: Interrupt | None = None
+        self.over = False
+        self.announced_at: float | None = None
+        self.thread_id: int | None = None
+        self.task: asyncio.Task[None] | None = None
+
+    @property
+    def timeout_s(self) -> float | None:
+        """The enqueue's own timeout, else the task's."""
+        if self.claimed.timeout_s is not None:
+            return self.claimed.timeout_s
+        return self.spec.options.timeout_s
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """The task returned this."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """The task raised this, or was made to."""
+
+    error: BaseException
+
+
+def conclude(attempt: Attempt, end: Returned | Raised, *, random: float) -> Transition | None:
+    """What follows from how the attempt ended; None when its worker is lost and may say nothing."""
+    match end:
+        case Returned(value):
+            return _returned(attempt, value, random=random)
+        case Raised(error):
+            return _raised(attempt, error, random=random)
+
+
+def refuse_request(claimed: Claimed, spec: TaskSpec, error: InvalidRequest) -> Transition:
+    """The stored request does not validate: for good under its own schema, for now under another.
+
+    In a rolling deploy old workers meet new requests; those wait for a worker that knows better.
+    """
+    if claimed.fingerprint == spec.request.fingerprint:
+        record = ErrorRecord(type="InvalidRequest", message=str(error), details=tuple(error.errors))
+        return lifecycle.fail(claimed, error=record)
+    return hand_back_for_later(claimed, lifecycle.OTHER_SCHEMA)
+
+
+def hand_back_for_later(claimed: Claimed, reason: str) -> Transition:
+    """Another worker may know what to do with it: 1 s, doubling to 30 s."""
+    delay_s = min(2.0 ** min(claimed.uncounted, 10), MAX_HAND_BACK_DELAY_S)
+    return lifecycle.hand_back(claimed, reason=reason, delay_s=delay_s)
+
+
+def _returned(attempt: Attempt, value: Any, *, random: float) -> Transition:
+    claimed, spec = attempt.claimed, attempt.spec
+    match outcome_of(value):
+        case Success(result):
+            try:
+                return lifecycle.succeed(claimed, result=spec.result.encode(result))
+            except ResultNotStorable as error:
+                record = ErrorRecord(type="ResultNotStorable", message=str(error))
+                return lifecycle.fail(claimed, error=record)
+        case Failure(message, retry):
+            record = ErrorRecord(type="TaskFailure", message=message)
+            if not retry:
+                return lifecycle.fail(claimed, error=record)
+            return lifecycle.fail_or_retry(
+                claimed, error=record, policy=spec.options.retry, random=random
+            )
+        case Again(after_s, reason):
+            return lifecycle.reschedule(claimed, delay_s=after_s, reason=reason)
+
+
+def _raised(attempt: Attempt, error: BaseException, *, random: float) -> Transition | None:
+    claimed, policy = attempt.claimed, attempt.spec.options.retry
+    match attempt.interrupt:
+        case Interrupt.LOST:
+            return None
+        case Interrupt.DRAIN:
+            return lifecycle.hand_back(claimed, reason="its worker shut down")
+        case Interrupt.CANCEL:
+            return lifecycle.cancel(claimed)
+        case Interrupt.TIMEOUT:
+            message = f"still running after timeout_s={attempt.timeout_s:g}"
+            record = ErrorRecord(type="TaskTimeout", message=message)
+            return lifecycle.fail_or_retry(
+                claimed,
+                error=record,
+                policy=policy,
+                random=random,
+                outcome=AttemptOutcome.TIMED_OUT,
+            )
+        case None:
+            record = describe_error(error)
+            if not policy.retries(error):
+                return lifecycle.fail(claimed, error=record)
+            return lifecycle.fail_or_retry(claimed, error=record, policy=policy, random=random)

@@ -1,0 +1,170 @@
+"""What runs in a supervisor's child: one worker, told what to do over the control line.
+
+A child ends with 0 when it was drained, with `EXIT_LOST` when the ledger had given it up, and by
+itself when its supervisor dies: without heartbeats it could not keep its lease.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from butler.app_loading import load_app
+from butler.errors import ButlerError
+from butler.log import configure_logging, log_event
+from butler.storage.records import HeartbeatReply, RunningAttempt
+from butler_workers.control import ControlLine
+from butler_workers.worker import INTERRUPTED_GRACE_S, Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+EXIT_LOST = 75
+EXIT_CONFIG = 3
+# With many threads wanting the interpreter, one that returns from I/O waits this long for it.
+SWITCH_INTERVAL_S = 0.001
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildConfig:
+    """What a supervisor tells its child at start, as JSON in its arguments."""
+
+    app: str
+    app_dir: str | None
+    queues: tuple[str, ...]
+    concurrency: int
+    worker_id: str
+    supervisor_id: str
+    solo: bool
+    lease_s: float
+    drain_timeout_s: float
+    log_level: str
+    fd: int
+
+    def to_argument(self) -> str:
+        """For the child's command line."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_argument(cls, argument: str) -> ChildConfig:
+        """Read what `to_argument` wrote."""
+        data = json.loads(argument)
+        return cls(**{**data, "queues": tuple(data["queues"])})
+
+
+class Child:
+    """A worker under a supervisor."""
+
+    def __init__(self, config: ChildConfig, line: ControlLine) -> None:
+        self._config = config
+        self._line = line
+        self._done = threading.Event()
+        self._drain_within_s: float | None = None
+        self._worker = Worker(
+            load_app(config.app, config.app_dir),
+            queues=config.queues,
+            concurrency=config.concurrency,
+            worker_id=config.worker_id,
+            supervisor_id=config.supervisor_id,
+            solo=config.solo,
+            lease_s=config.lease_s,
+            on_alone=lambda execution_id, name: line.send("alone", id=execution_id, list=name),
+            on_lost=self._done.set,
+            on_shutdown=lambda: os.kill(os.getppid(), signal.SIGTERM),
+        )
+
+    def run(self) -> int:
+        """Work until told to stop; returns the exit code."""
+        self._worker.start()
+        self._line.send("ready", name=self._worker.name)
+        threading.Thread(target=self._listen, name="butler-control", daemon=True).start()
+        self._done.wait()
+        if self._worker.lease.lost:
+            # Its attempts were interrupted and may not write; give their clean-up a moment.
+            self._wait_for_ends(INTERRUPTED_GRACE_S)
+            return EXIT_LOST
+        timeout_s = self._drain_within_s
+        self._worker.drain(self._config.drain_timeout_s if timeout_s is None else timeout_s)
+        return 0
+
+    def stop(self, within_s: float | None = None) -> None:
+        """Drain, within the configured time or a shorter one."""
+        if within_s is not None:
+            self._drain_within_s = within_s
+        self._done.set()
+
+    def _listen(self) -> None:
+        handlers: dict[str, Callable[[dict[str, Any]], None]] = {
+            "heartbeat": self._on_heartbeat,
+            "adopt": self._on_adopt,
+            "drain": lambda message: self.stop(message["within_s"]),
+        }
+        for message in self._line:
+            try:
+                handlers[message["kind"]](message)
+            except ButlerError as error:
+                log_event(
+                    logger, logging.WARNING, "control.failed", kind=message["kind"], error=error
+                )
+        log_event(logger, logging.ERROR, "supervisor.gone", action="draining")
+        # Nobody keeps the lease now: be gone before it ends.
+        self.stop(min(self._config.drain_timeout_s, self._config.lease_s / 3))
+
+    def _on_heartbeat(self, message: dict[str, Any]) -> None:
+        reply = HeartbeatReply(
+            worker_id=self._config.worker_id,
+            lost=message["lost"],
+            running=tuple(RunningAttempt(**row) for row in message["running"]),
+        )
+        self._worker.on_heartbeat(reply, sent_at=message["sent_at"])
+
+    def _on_adopt(self, message: dict[str, Any]) -> None:
+        self._worker.adopt(message["id"], message["list"], from_worker=message["from_worker"])
+        threading.Thread(target=self._report_free, name="butler-solo", daemon=True).start()
+
+    def _report_free(self) -> None:
+        while not self._worker.idle:
+            if self._done.wait(0.01):
+                return
+        self._line.send("free")
+
+    def _wait_for_ends(self, timeout_s: float) -> None:
+        ended = threading.Event()
+        timer = threading.Timer(timeout_s, ended.set)
+        timer.daemon = True
+        timer.start()
+        while not self._worker.idle and not ended.wait(0.02):
+            pass
+
+
+def main() -> None:
+    """Entry of ``python -m butler_workers.child CONFIG``."""
+    config = ChildConfig.from_argument(sys.argv[1])
+    configure_logging(config.log_level)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    line = ControlLine(socket.socket(fileno=config.fd))
+    # Ctrl-C reaches the whole group: the supervisor decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        child = Child(config, line)
+        signal.signal(signal.SIGTERM, lambda *_: child.stop())
+        code = child.run()
+    except ButlerError as error:
+        log_event(logger, logging.ERROR, "worker.not_started", error=error)
+        code = EXIT_CONFIG
+    logging.shutdown()
+    # Threads of tasks that would not end must not keep the process: its death is what frees them.
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""A supervisor's child processes: starting one, talking to it, and how it died."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from butler.ids import new_id
+from butler_workers.child import EXIT_CONFIG, EXIT_LOST
+from butler_workers.control import ControlLine
+
+if TYPE_CHECKING:
+    from butler_workers.child import ChildConfig
+
+
+class ChildProcess:
+    """One child and its control line."""
+
+    def __init__(self, config: ChildConfig) -> None:
+        ours, theirs = socket.socketpair()
+        theirs.set_inheritable(True)
+        self.worker_id = new_id()
+        self.solo = config.solo
+        self.ready = False
+        self.draining = False
+        self.started_at = time.monotonic()
+        self.line = ControlLine(ours)
+        self.name = ""
+        config = replace(config, worker_id=self.worker_id, fd=theirs.fileno())
+        # Spawned, not forked: the supervisor has threads, and a child must not share its sockets.
+        self._process = subprocess.Popen(  # noqa: S603 - our own module, no shell
+            [sys.executable, "-m", "butler_workers.child", config.to_argument()],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+        )
+        theirs.close()
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def poll(self) -> int | None:
+        """Its exit code (negative: minus the signal), None while it lives."""
+        return self._process.poll()
+
+    def kill(self) -> None:
+        """End it now."""
+        self._process.kill()
+
+    def drain(self, within_s: float | None) -> None:
+        """Ask it to end; within its configured time where None."""
+        self.draining = True
+        self.line.send("drain", within_s=within_s)
+
+
+def describe_exit(code: int) -> str:
+    """``killed by signal 11 (SIGSEGV)`` or ``exited with code 1``."""
+    if code >= 0:
+        return f"exited with code {code}"
+    try:
+        return f"killed by signal {-code} ({signal.Signals(-code).name})"
+    except ValueError:
+        return f"killed by signal {-code}"
+
+
+def is_orderly(code: int) -> bool:
+    """Whether a child that ended so said what became of its attempts."""
+    return code in (0, EXIT_LOST, EXIT_CONFIG)

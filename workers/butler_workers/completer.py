@@ -1,0 +1,271 @@
+"""The completer: writes how attempts ended.
+
+Guarantee: an attempt's end is written to the ledger, and only then shown on the wire; what the
+ledger did not take stays here and is tried again until it does. So a worker that dies loses at
+most outcomes whose attempts the ledger still shows as running, and those run again.
+
+One statement a batch, as soon as the previous one has returned, without a timer: an idle worker
+writes one outcome at once, a loaded one hundreds together. (A timer was rejected: it adds its
+period to every idle task, and under load the statement's own duration gathers enough.)
+
+An end that was refused because the row is queued again under the attempt before mine is a claim
+that Postgres lost: claims commit asynchronously, and a crash takes the last ones back. It is
+claimed again under the same token, then ended.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
+
+from butler.errors import QueueUnavailable, StorageUnavailable
+from butler.executions import ExecutionStatus
+from butler.hands import Settled
+from butler.log import log_event
+from butler.storage.records import Claim
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from butler.hands import Announcement, Hand
+    from butler.lifecycle import Transition
+    from butler.queues import QueueWire
+    from butler.storage.base import Storage
+    from butler.storage.records import Claimed, Finished
+
+logger = logging.getLogger(__name__)
+
+BATCH = 500
+RETRY_PAUSE_S = 0.5
+KEPT_UNSETTLED = 10_000
+
+_RQ_STATUS = {
+    ExecutionStatus.SUCCEEDED: "finished",
+    ExecutionStatus.FAILED: "failed",
+    ExecutionStatus.CANCELLED: "canceled",
+    ExecutionStatus.SCHEDULED: "scheduled",
+    ExecutionStatus.RETRYING: "scheduled",
+}
+
+
+def _nothing() -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """An attempt that is over, and what follows from it.
+
+    ``announced`` tells, when it is asked, what the wire shows of it: the ticker may announce it
+    up to the moment it is settled.
+    """
+
+    claimed: Claimed
+    transition: Transition
+    announced: Callable[[], Announcement | None] = _nothing
+
+
+class Completer:
+    """A thread that writes endings; ``on_written`` is told the ids the ledger has decided."""
+
+    def __init__(
+        self,
+        *,
+        storage: Storage,
+        wire: QueueWire,
+        hand: Hand,
+        worker_id: str,
+        on_written: Callable[[Sequence[str]], None],
+    ) -> None:
+        self._storage = storage
+        self._wire = wire
+        self._hand = hand
+        self._worker_id = worker_id
+        self._on_written = on_written
+        self._endings: SimpleQueue[Ending | None] = SimpleQueue()
+        self._unsettled: list[Settled] = []
+        self._pending: list[Ending] = []
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="butler-completer", daemon=True)
+
+    @property
+    def backlog(self) -> int:
+        """Endings that are not written yet (about)."""
+        return self._endings.qsize() + len(self._pending)
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._thread.start()
+
+    def put(self, ending: Ending) -> None:
+        """An attempt is over; from any thread, never blocks."""
+        self._endings.put(ending)
+
+    def stop(self, timeout_s: float) -> list[str]:
+        """Write what is there, then end; returns the ids that could not be written in time."""
+        self._endings.put(None)
+        self._thread.join(timeout_s)
+        self._stopping.set()
+        return [ending.claimed.id for ending in self._pending] + self._drain_ids()
+
+    def _run(self) -> None:
+        stop = False
+        while not stop:
+            batch, stop = self._gather()
+            self._pending = batch
+            if batch and not self._write_until_written(batch):
+                return
+            self._pending = []
+
+    def _gather(self) -> tuple[list[Ending], bool]:
+        first = self._endings.get()
+        if first is None:
+            return [], True
+        batch = [first]
+        try:
+            while len(batch) < BATCH:
+                ending = self._endings.get_nowait()
+                if ending is None:
+                    return batch, True
+                batch.append(ending)
+        except Empty:
+            pass
+        return batch, False
+
+    def _write_until_written(self, batch: list[Ending]) -> bool:
+        while True:
+            try:
+                self._write(batch)
+            except StorageUnavailable as error:
+                log_event(
+                    logger, logging.WARNING, "completer.waiting", endings=len(batch), error=error
+                )
+                if self._stopping.wait(RETRY_PAUSE_S):
+                    return False
+            except Exception:
+                logger.exception("completer.failed endings=%d; trying again", len(batch))
+                if self._stopping.wait(RETRY_PAUSE_S):
+                    return False
+            else:
+                return True
+
+    def _write(self, batch: list[Ending]) -> None:
+        finished = self._storage.finish([ending.transition for ending in batch])
+        again = [
+            ending
+            for ending, item in zip(batch, finished, strict=True)
+            if not item.applied and self._lost_claim(ending, item)
+        ]
+        if again:
+            self._reclaim(again)
+            redone = self._storage.finish([ending.transition for ending in again])
+            newest = {item.id: item for item in redone}
+            finished = [newest.get(item.id, item) for item in finished]
+        self._on_written([ending.claimed.id for ending in batch])
+        self._show(batch, finished)
+
+    @staticmethod
+    def _lost_claim(ending: Ending, item: Finished) -> bool:
+        return (
+            item.status is ExecutionStatus.QUEUED
+            and item.entry is not None
+            and item.entry.attempt == ending.claimed.attempt - 1
+        )
+
+    def _reclaim(self, endings: Sequence[Ending]) -> None:
+        for ending in endings:
+            claimed = ending.claimed
+            log_event(logger, logging.WARNING, "claim.reasserted", id=claimed.id)
+            self._storage.claim(
+                Claim(
+                    worker_id=self._worker_id,
+                    token=claimed.claim_token,
+                    ids=(claimed.id,),
+                    solo=claimed.alone,
+                )
+            )
+
+    def _show(self, batch: Sequence[Ending], finished: Sequence[Finished]) -> None:
+        """Tell the wire; what it does not take is told again with the next batch."""
+        queued = []
+        dropped = []
+        for ending, item in zip(batch, finished, strict=True):
+            if not item.applied:
+                _log_zombie(ending, item)
+                dropped.append(ending.claimed.id)
+            elif item.status is ExecutionStatus.QUEUED:
+                queued.append(item.entry)
+            elif item.status is not None:
+                self._unsettled.append(_settled(ending, item))
+                _log_end(ending, item)
+        try:
+            if queued:
+                entries = [entry for entry in queued if entry is not None]
+                self._wire.push(entries, from_hand=self._worker_id)
+            self._hand.drop(dropped)
+            self._hand.settle(self._unsettled)
+            self._unsettled = []
+            # After settling: a later announcement is refused by the hash, an earlier one is known.
+            self._retract(batch)
+        except QueueUnavailable as error:
+            self._unsettled = self._unsettled[-KEPT_UNSETTLED:]
+            log_event(logger, logging.WARNING, "wire.not_told", error=error)
+
+    def _retract(self, batch: Sequence[Ending]) -> None:
+        shown = [item for ending in batch if (item := ending.announced()) is not None]
+        if shown:
+            self._hand.retract(shown)
+
+    def _drain_ids(self) -> list[str]:
+        ids = []
+        try:
+            while True:
+                ending = self._endings.get_nowait()
+                if ending is not None:
+                    ids.append(ending.claimed.id)
+        except Empty:
+            return ids
+
+
+def _settled(ending: Ending, item: Finished) -> Settled:
+    claimed, error = ending.claimed, ending.transition.error
+    assert item.status is not None
+    return Settled(
+        id=claimed.id,
+        attempt=claimed.attempt,
+        queue=claimed.queue,
+        priority=claimed.priority,
+        status=_RQ_STATUS[item.status],
+        error=(error.traceback or f"{error.type}: {error.message}") if error else "",
+    )
+
+
+def _log_end(ending: Ending, item: Finished) -> None:
+    level = logging.WARNING if item.status is ExecutionStatus.FAILED else logging.INFO
+    if logger.isEnabledFor(level):
+        error = ending.transition.error
+        log_event(
+            logger,
+            level,
+            f"execution.{item.status}",
+            id=item.id,
+            task=ending.claimed.task,
+            attempt=ending.claimed.attempt,
+            **({"error": f"{error.type}: {error.message}"} if error else {}),
+            **({"rejected": item.rejected} if item.rejected else {}),
+        )
+
+
+def _log_zombie(ending: Ending, item: Finished) -> None:
+    log_event(
+        logger,
+        logging.WARNING,
+        "attempt.fenced",
+        id=item.id,
+        attempt=ending.claimed.attempt,
+        outcome=ending.transition.outcome,
+        row=item.status or "gone",
+    )

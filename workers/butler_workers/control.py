@@ -1,0 +1,56 @@
+"""The line between a supervisor and its child: JSON messages over a socket pair.
+
+The end of the line means the other side is dead: a socket is closed by the kernel, also on kill -9.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterator
+
+Message = dict[str, Any]
+
+
+class ControlLine:
+    """Sends and receives messages; sending to a dead peer does nothing."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._buffer = b""
+        self._lock = threading.Lock()
+
+    def fileno(self) -> int:
+        """For selectors."""
+        return self._sock.fileno()
+
+    def send(self, kind: str, **fields: Any) -> None:
+        """Send one message."""
+        data = json.dumps({"kind": kind, **fields}).encode() + b"\n"
+        with self._lock, contextlib.suppress(OSError):
+            self._sock.sendall(data)
+
+    def receive(self) -> list[Message] | None:
+        """Read once what is there, as whole messages; None when the peer is gone."""
+        try:
+            data = self._sock.recv(65_536)
+        except OSError:
+            return None
+        if not data:
+            return None
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        return [json.loads(line) for line in lines]
+
+    def __iter__(self) -> Iterator[Message]:
+        """All messages until the peer is gone."""
+        while (messages := self.receive()) is not None:
+            yield from messages
+
+    def close(self) -> None:
+        """Close this end."""
+        self._sock.close()

@@ -1,0 +1,262 @@
+"""The fetcher: from Redis lists, through the hand, to claimed attempts in slots.
+
+One pop moves a batch into the hand, one claim decides in the ledger which of them this worker
+owns. Only what is claimed runs. Both calls carry a token and are repeated with it when the answer
+does not come, so that a lost reply neither loses ids nor takes an execution twice.
+
+How much to take: as many as there are free slots, and beyond that as many as the slots have
+recently ended in `AHEAD_S`. So a worker of long tasks takes nothing it cannot start, and one of
+short tasks works in batches. What was taken ahead and is not started within a moment, because a
+long task came in between, is handed back uncounted (see ``ticker.py``).
+
+When all lists are empty it blocks on the wake tokens of its queues, which a push leaves behind, and
+looks at the lists once a second besides: a lost token costs a second, and nobody polls.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+import redis
+
+from butler.connections import clone_redis
+from butler.errors import QueueUnavailable, StorageUnavailable
+from butler.executions import ExecutionStatus
+from butler.ids import is_id, new_token
+from butler.log import log_event
+from butler.queues import WireKeys, as_text
+from butler.storage.records import Claim
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from butler.hands import Hand
+    from butler.queues import QueueWire
+    from butler.storage.base import Storage
+    from butler.storage.records import Claimed, ClaimReply, Refused
+    from butler_workers.lease import Lease
+    from butler_workers.slots import Slots
+
+logger = logging.getLogger(__name__)
+
+AHEAD_S = 0.05
+MAX_AHEAD = 240
+IDLE_LOOK_S = 1.0
+RETRY_PAUSE_S = 0.5
+FOREIGN_PAUSE_S = 5.0
+
+Popped = tuple[str, str]
+
+
+class Fetcher:
+    """A thread that keeps the slots supplied.
+
+    ``on_claimed`` gets what was won; ``on_alone`` an id, with its list, that must run in a process
+    of its own and stays in the hand until that takes it over;
+    ``on_lost`` is called when the ledger has given this worker up.
+    """
+
+    def __init__(
+        self,
+        *,
+        storage: Storage,
+        wire: QueueWire,
+        hand: Hand,
+        slots: Slots,
+        lease: Lease,
+        queues: Sequence[str],
+        on_claimed: Callable[[Sequence[Claimed]], None],
+        on_alone: Callable[[str, str], None],
+        on_lost: Callable[[], None],
+    ) -> None:
+        self._storage = storage
+        self._wire = wire
+        self._hand = hand
+        self._slots = slots
+        self._lease = lease
+        self._wake_keys = [WireKeys.wake(queue) for queue in queues]
+        self._waker = clone_redis(wire.redis, timeout_s=IDLE_LOOK_S + 5)
+        self._on_claimed = on_claimed
+        self._on_alone = on_alone
+        self._on_lost = on_lost
+        self._pace = _Pace()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="butler-fetch", daemon=True)
+
+    def start(self) -> None:
+        """Begin to fetch."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """Fetch no more; what was popped and not claimed goes back to its list."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def claim(self, popped: Sequence[Popped], *, solo: bool = False) -> None:
+        """Claim what is in the hand and start it; returns when the ledger has decided."""
+        token = new_token()
+        ids = tuple(execution_id for execution_id, _ in popped if is_id(execution_id))
+        reply = self._ask_ledger(
+            Claim(worker_id=self._hand.worker_id, token=token, ids=ids, solo=solo)
+        )
+        if reply is None or reply.worker_lost:
+            self._hand.give_back(popped)
+            if reply is not None:
+                self._on_lost()
+            return
+        if reply.won:
+            self._on_claimed(reply.won)
+        decided = {claimed.id for claimed in reply.won}
+        strangers = [pair for pair in popped if not is_id(pair[0])]
+        if reply.refused or strangers:
+            lists = dict(popped)
+            refused = [(item, lists[item.id]) for item in reply.refused if item.id not in decided]
+            self._sort_refused(refused, strangers)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._step()
+            except QueueUnavailable as error:
+                log_event(logger, logging.WARNING, "fetch.waiting", error=error)
+                self._stopping.wait(RETRY_PAUSE_S)
+            except Exception:
+                logger.exception("fetch.failed; going on")
+                self._stopping.wait(RETRY_PAUSE_S)
+
+    def _step(self) -> None:
+        wanted = self._wait_for_room()
+        if wanted <= 0:
+            return
+        popped = self._pop(wanted)
+        if popped:
+            self.claim(popped)
+        else:
+            self._idle()
+
+    def _wait_for_room(self) -> int:
+        if not self._lease.fresh:
+            self._stopping.wait(0.2)
+            return 0
+        window = self._slots.size + self._pace.ahead(self._slots.ended)
+        # Refill when half is gone: a full batch for one round trip, before the slots run dry.
+        if not self._slots.wait_for_room(window // 2, timeout_s=0.5):
+            return 0
+        return window - self._slots.in_flight
+
+    def _pop(self, wanted: int) -> list[Popped]:
+        token = new_token()
+        while True:
+            try:
+                return self._hand.pop(wanted, token=token)
+            except QueueUnavailable as error:
+                if self._stopping.is_set():
+                    raise
+                log_event(logger, logging.WARNING, "pop.repeating", error=error)
+                self._stopping.wait(RETRY_PAUSE_S)
+
+    def _idle(self) -> None:
+        try:
+            self._waker.blpop(self._wake_keys, timeout=IDLE_LOOK_S)
+        except redis.TimeoutError:
+            return
+        except (redis.RedisError, OSError) as error:
+            raise QueueUnavailable(f"Redis did not answer: {error}") from error
+
+    def _ask_ledger(self, claim: Claim) -> ClaimReply | None:
+        """The ledger's decision; None when it did not come before this worker had to stop."""
+        while True:
+            try:
+                return self._storage.claim(claim)
+            except StorageUnavailable as error:
+                log_event(logger, logging.WARNING, "claim.repeating", error=error)
+                if self._stopping.wait(RETRY_PAUSE_S) or self._lease.lost:
+                    return None
+
+    def _sort_refused(
+        self, refused: Sequence[tuple[Refused, str]], strangers: Sequence[Popped]
+    ) -> None:
+        dropped = []
+        unknown = list(strangers)
+        for item, name in refused:
+            match item.status:
+                case None:
+                    unknown.append((item.id, name))
+                case ExecutionStatus.QUEUED if item.alone:
+                    self._on_alone(item.id, name)
+                case ExecutionStatus.FAILED | ExecutionStatus.CANCELLED:
+                    if not self._retried_from_rq(item.id):
+                        dropped.append(item.id)
+                case _:
+                    dropped.append(item.id)
+        self._hand.drop(dropped)
+        if unknown:
+            self._keep_foreign(unknown)
+
+    def _retried_from_rq(self, execution_id: str) -> bool:
+        """Whether an operator put an ended execution back on its queue with RQ's own tools.
+
+        RQ's requeue sets the hash to queued and keeps ``ended_at``; our own pushes never carry
+        one, so an execution that was cancelled between pop and claim is not taken for this.
+        """
+        status, ended_at = self._wire.redis.hmget(
+            WireKeys.job(execution_id), ["status", "ended_at"]
+        )
+        if not ended_at or as_text(status or b"") != "queued":
+            return False
+        (moved,) = self._storage.retry([execution_id])
+        if not moved.changed or moved.entry is None:
+            return False
+        log_event(logger, logging.INFO, "execution.retried_from_rq", id=execution_id)
+        self._wire.push([moved.entry], from_hand=self._hand.worker_id)
+        return True
+
+    def _keep_foreign(self, popped: Sequence[Popped]) -> None:
+        """Ids this ledger does not know: deleted here, or somebody else's, which must not be lost.
+
+        Those go to the end of their list, and this worker pauses, so that it does not spin.
+        """
+        deleted: list[Popped] = []
+        foreign: list[Popped] = []
+        for execution_id, name in popped:
+            ledger = self._wire.redis.hget(WireKeys.job(execution_id), "ledger")
+            mine = ledger is not None and as_text(ledger) == self._wire.ledger_id
+            gone = ledger is None and not self._wire.redis.exists(WireKeys.job(execution_id))
+            (deleted if mine or gone else foreign).append((execution_id, name))
+        self._hand.drop([execution_id for execution_id, _ in deleted])
+        if foreign:
+            log_event(
+                logger,
+                logging.ERROR,
+                "fetch.foreign",
+                ids=",".join(execution_id for execution_id, _ in foreign[:5]),
+                count=len(foreign),
+                hint="another ledger or plain RQ jobs share this queue",
+            )
+            self._hand.put_last(foreign)
+            self._stopping.wait(FOREIGN_PAUSE_S)
+
+
+class _Pace:
+    """How many attempts the slots ended lately."""
+
+    def __init__(self) -> None:
+        self._marks: deque[tuple[float, int]] = deque(maxlen=64)
+
+    def ahead(self, ended: int) -> int:
+        """Attempts ended within the last `AHEAD_S`, at most `MAX_AHEAD`."""
+        now = time.monotonic()
+        self._marks.append((now, ended))
+        while len(self._marks) > 1 and now - self._marks[0][0] > AHEAD_S:
+            oldest = self._marks.popleft()
+            if now - self._marks[0][0] <= AHEAD_S:
+                self._marks.appendleft(oldest)
+                break
+        then, count = self._marks[0]
+        span = max(now - then, 1e-6)
+        return min(MAX_AHEAD, int((ended - count) * min(1.0, AHEAD_S / span)))

@@ -1,0 +1,303 @@
+"""The slots of one worker process: where attempts run.
+
+``async def`` tasks share one event loop in a thread of its own; ``def`` tasks run in threads, made
+when they are first needed. Both draw on the same number of slots, so that ``--concurrency 1``
+means one task at a time whatever its form.
+
+A thread that ends an attempt takes the next waiting one itself: for short tasks the hand-over
+between threads would cost more than the work. An executor with a future an attempt was measured
+at four times the cost.
+
+Interrupts. A coroutine is cancelled. A thread gets `TaskTimeout` raised in it, which Python does
+at its next bytecode: it cannot reach a blocking C call. `Attempt.lock` makes sure that it is only
+thrown while that thread still runs that attempt; one that arrives too late is swallowed here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import inspect
+import logging
+import random
+import threading
+from collections import deque
+from datetime import UTC, datetime
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from butler.context import TaskContext, running_context
+from butler.errors import AttemptCancelled, InvalidRequest, TaskInterrupted, TaskTimeout
+from butler.log import log_event
+from butler_workers.attempts import Interrupt, Raised, Returned, conclude, refuse_request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from butler.app import Butler
+
+    from butler.clock import Clock
+    from butler.lifecycle import Transition
+    from butler_workers.attempts import Attempt
+
+logger = logging.getLogger(__name__)
+
+
+class Slots:
+    """Runs attempts, at most ``size`` at once; what waits beyond that is started in order.
+
+    ``on_end`` is called once an attempt, from the thread that ran it, with its transition.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        *,
+        butler: Butler,
+        clock: Clock,
+        on_end: Callable[[Attempt, Transition | None], None],
+    ) -> None:
+        self.size = size
+        self.ended = 0
+        self._butler = butler
+        self._clock = clock
+        self._on_end = on_end
+        self._lock = threading.Lock()
+        self._waiting: deque[Attempt] = deque()
+        self._busy = 0
+        self._threads = _ThreadLane(self)
+        self._loop = _LoopLane(self)
+        self._room = threading.Event()
+        self._low_water = 0
+
+    @property
+    def in_flight(self) -> int:
+        """Attempts that are running or waiting for a slot."""
+        return self._busy + len(self._waiting)
+
+    def submit(self, attempts: Sequence[Attempt]) -> None:
+        """Run these as soon as there are slots."""
+        with self._lock:
+            self._waiting.extend(attempts)
+            starting = []
+            while self._busy < self.size and self._waiting:
+                starting.append(self._waiting.popleft())
+                self._busy += 1
+        self._dispatch(starting)
+
+    def wait_for_room(self, low_water: int, timeout_s: float) -> bool:
+        """Block until no more than ``low_water`` attempts are in flight."""
+        with self._lock:
+            if self.in_flight <= low_water:
+                return True
+            self._low_water = low_water
+            self._room.clear()
+        return self._room.wait(timeout_s)
+
+    def take_waiting(self, older_than: float | None = None) -> list[Attempt]:
+        """Take back attempts that were not started (claimed before a monotonic time, or all)."""
+        with self._lock:
+            taken = [a for a in self._waiting if older_than is None or a.claimed_at < older_than]
+            for attempt in taken:
+                self._waiting.remove(attempt)
+        return taken
+
+    def interrupt(self, attempt: Attempt, kind: Interrupt, reason: str) -> None:
+        """Ask an attempt to end; a timeout is also raised in a thread that runs it."""
+        with attempt.lock:
+            if attempt.over or attempt.interrupt is not None:
+                return
+            attempt.interrupt = kind
+            attempt.control.request_cancel(reason)
+            if attempt.task is not None:
+                self._loop.cancel(attempt.task)
+            elif attempt.thread_id is not None and kind is Interrupt.TIMEOUT:
+                _raise_in_thread(attempt.thread_id, TaskTimeout)
+
+    def stop(self) -> None:
+        """End the lanes' threads; running ``def`` tasks die with the process."""
+        self._threads.stop()
+        self._loop.stop()
+
+    def _next(self) -> Attempt | None:
+        """The calling lane's slot is free: the attempt to run in it, else the slot is given up."""
+        with self._lock:
+            self.ended += 1
+            following = self._waiting.popleft() if self._waiting else None
+            if following is None:
+                self._busy -= 1
+            if self.in_flight <= self._low_water:
+                self._room.set()
+        return following
+
+    def _dispatch(self, attempts: Sequence[Attempt]) -> None:
+        coroutines = [a for a in attempts if a.spec.is_async]
+        if coroutines:
+            self._loop.start(coroutines)
+        for attempt in attempts:
+            if not attempt.spec.is_async:
+                self._threads.start(attempt)
+
+    def _begin(self, attempt: Attempt) -> tuple[Any, TaskContext] | Transition | None:
+        """Decode the request and start the attempt's clock, or say how it ended already."""
+        claimed, spec = attempt.claimed, attempt.spec
+        if attempt.interrupt is not None:
+            return _conclude(attempt, Raised(AttemptCancelled("interrupted before it started")))
+        now = self._clock.monotonic()
+        attempt.started_at = now
+        attempt.started_wall = datetime.now(UTC)
+        timeout_s = attempt.timeout_s
+        if timeout_s is not None:
+            attempt.deadline = now + timeout_s
+        try:
+            request = spec.request.decode(claimed.request)
+        except InvalidRequest as error:
+            return refuse_request(claimed, spec, error)
+        return request, TaskContext(claimed, attempt.control, self._butler, attempt.deadline)
+
+    def _end(self, attempt: Attempt, transition: Transition | None) -> Attempt | None:
+        self._on_end(attempt, transition)
+        return self._next()
+
+
+class _ThreadLane:
+    """Threads for ``def`` tasks, made when no idle one is there."""
+
+    def __init__(self, slots: Slots) -> None:
+        self._slots = slots
+        self._work: SimpleQueue[Attempt | None] = SimpleQueue()
+        self._idle = threading.Semaphore(0)
+        self._made = 0
+
+    def start(self, attempt: Attempt) -> None:
+        if not self._idle.acquire(blocking=False):
+            self._made += 1
+            name = f"butler-slot-{self._made}"
+            threading.Thread(target=self._serve, name=name, daemon=True).start()
+        self._work.put(attempt)
+
+    def stop(self) -> None:
+        for _ in range(self._made):
+            self._work.put(None)
+
+    def _serve(self) -> None:
+        while (attempt := self._work.get()) is not None:
+            following: Attempt | None = attempt
+            while following is not None:
+                if following.spec.is_async:
+                    self._slots._dispatch([following])  # noqa: SLF001 - one mechanism, two lanes
+                    break
+                following = self._run(following)
+            self._idle.release()
+
+    def _run(self, attempt: Attempt) -> Attempt | None:
+        try:
+            transition = self._execute(attempt)
+        except TaskInterrupted as late:
+            # Thrown between the task's last instruction and our first.
+            transition = _conclude(attempt, Raised(late))
+        _close(attempt)
+        return self._slots._end(attempt, transition)  # noqa: SLF001
+
+    def _execute(self, attempt: Attempt) -> Transition | None:
+        begun = self._slots._begin(attempt)  # noqa: SLF001
+        if not isinstance(begun, tuple):
+            return begun
+        request, context = begun
+        token = running_context.set(context)
+        end: Returned | Raised
+        try:
+            with attempt.lock:
+                attempt.thread_id = threading.get_ident()
+            end = Returned(attempt.spec.invoke(request, context))
+        except BaseException as error:  # noqa: BLE001 - whatever a task raises ends its attempt
+            end = Raised(error)
+        running_context.reset(token)
+        return _conclude(attempt, end)
+
+
+class _LoopLane:
+    """One event loop in a thread, started with the first ``async def`` task."""
+
+    def __init__(self, slots: Slots) -> None:
+        self._slots = slots
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lock = threading.Lock()
+
+    def start(self, attempts: Sequence[Attempt]) -> None:
+        self._running_loop().call_soon_threadsafe(self._start_all, list(attempts))
+
+    def cancel(self, task: asyncio.Task[None]) -> None:
+        self._running_loop().call_soon_threadsafe(task.cancel)
+
+    def stop(self) -> None:
+        with self._lock:
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._loop.stop)
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(
+                    target=self._loop.run_forever, name="butler-loop", daemon=True
+                ).start()
+            return self._loop
+
+    def _start_all(self, attempts: list[Attempt]) -> None:
+        for attempt in attempts:
+            self._start(attempt)
+
+    def _start(self, attempt: Attempt) -> None:
+        assert self._loop is not None
+        task = self._loop.create_task(self._run(attempt))
+        with attempt.lock:
+            attempt.task = task
+
+    async def _run(self, attempt: Attempt) -> None:
+        end: Returned | Raised
+        try:
+            begun = self._slots._begin(attempt)  # noqa: SLF001
+            if isinstance(begun, tuple):
+                request, context = begun
+                running_context.set(context)
+                value = attempt.spec.invoke(request, context)
+                end = Returned(await value if inspect.isawaitable(value) else value)
+                transition = _conclude(attempt, end)
+            else:
+                transition = begun
+        except BaseException as error:  # noqa: BLE001 - whatever a task raises ends its attempt
+            transition = _conclude(attempt, Raised(error))
+        with attempt.lock:
+            attempt.over = True
+        following = self._slots._end(attempt, transition)  # noqa: SLF001
+        if following is not None:
+            if following.spec.is_async:
+                self._start(following)
+            else:
+                self._slots._dispatch([following])  # noqa: SLF001
+
+
+def _conclude(attempt: Attempt, end: Returned | Raised) -> Transition | None:
+    return conclude(attempt, end, random=random.random())  # noqa: S311 - spreads retries
+
+
+def _close(attempt: Attempt) -> None:
+    """From here on no interrupt may reach this thread for this attempt."""
+    while True:
+        try:
+            with attempt.lock:
+                attempt.over = True
+            if attempt.interrupt is Interrupt.TIMEOUT:
+                _raise_in_thread(threading.get_ident(), None)
+        except TaskInterrupted:
+            log_event(logger, logging.DEBUG, "attempt.late_interrupt", id=attempt.claimed.id)
+        else:
+            return
+
+
+def _raise_in_thread(thread_id: int, error: type[BaseException] | None) -> None:
+    """Have an exception raised at the thread's next bytecode; None takes a pending one back."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(thread_id), ctypes.py_object(error) if error else None
+    )

@@ -1,0 +1,173 @@
+"""The ticker: what happens to attempts because time passes.
+
+Announces attempts that have run for a while on the wire, renews that, writes the newest progress
+of all in one statement, interrupts what has outlived its timeout, and hands back what was claimed
+ahead and could not be started. It only looks at attempts; the slots end them.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+from butler import lifecycle
+from butler.errors import QueueUnavailable, StorageUnavailable
+from butler.hands import Announcement
+from butler.log import log_event
+from butler.storage.records import ProgressReport
+from butler_workers.attempts import Interrupt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from butler.clock import Clock
+    from butler.hands import Hand
+    from butler.lifecycle import Transition
+    from butler.storage.base import Storage
+    from butler_workers.attempts import Attempt
+    from butler_workers.presence import Presence
+    from butler_workers.slots import Slots
+
+logger = logging.getLogger(__name__)
+
+BUSY_TICK_S = 0.1
+IDLE_TICK_S = 1.0
+ANNOUNCE_AFTER_S = 0.2
+ANNOUNCE_AGAIN_S = 30.0
+PROGRESS_EVERY_S = 0.25
+UNSTARTED_S = 1.0
+
+
+class Ticker:
+    """A thread that looks at this process's attempts ten times a second while there are any."""
+
+    def __init__(
+        self,
+        *,
+        attempts: Callable[[], Iterable[Attempt]],
+        storage: Storage,
+        hand: Hand,
+        slots: Slots,
+        presence: Presence,
+        clock: Clock,
+        on_hand_back: Callable[[Attempt, Transition], None],
+    ) -> None:
+        self._attempts = attempts
+        self._storage = storage
+        self._hand = hand
+        self._slots = slots
+        self._presence = presence
+        self._clock = clock
+        self._on_hand_back = on_hand_back
+        self._progress_at = 0.0
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="butler-ticker", daemon=True)
+
+    def start(self) -> None:
+        """Begin to tick."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """There are attempts now."""
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def stop(self) -> None:
+        """Tick no more."""
+        self._stopping.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(5.0)
+
+    def tick(self) -> bool:
+        """Look once at everything; whether there were any attempts."""
+        now = self._clock.monotonic()
+        running = [attempt for attempt in self._attempts() if not attempt.over]
+        self._presence.keep(now, busy=bool(running))
+        self._interrupt_overdue(running, now)
+        self._hand_back_unstarted(now)
+        self._announce(running, now)
+        if now - self._progress_at >= PROGRESS_EVERY_S:
+            self._progress_at = now
+            self.write_progress(running)
+        return bool(running)
+
+    def write_progress(self, attempts: Iterable[Attempt]) -> None:
+        """Write the newest progress of these attempts, if they have reported any since."""
+        reports = [
+            ProgressReport(
+                execution_id=attempt.claimed.id,
+                attempt=attempt.claimed.attempt,
+                claim_token=attempt.claimed.claim_token,
+                percent=progress[0],
+                message=progress[1],
+            )
+            for attempt in attempts
+            if (progress := attempt.control.take_progress()) is not None
+        ]
+        if not reports:
+            return
+        try:
+            self._storage.report_progress(reports)
+        except StorageUnavailable as error:
+            log_event(logger, logging.WARNING, "progress.not_written", error=error)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                busy = self.tick()
+            except Exception:
+                logger.exception("ticker.failed; going on")
+                busy = True
+            if busy:
+                self._stopping.wait(BUSY_TICK_S)
+            else:
+                self._wake.wait(IDLE_TICK_S)
+                self._wake.clear()
+
+    def _interrupt_overdue(self, running: Iterable[Attempt], now: float) -> None:
+        for attempt in running:
+            if (
+                attempt.deadline is not None
+                and now >= attempt.deadline
+                and attempt.interrupt is None
+            ):
+                reason = f"still running after timeout_s={attempt.timeout_s:g}"
+                self._slots.interrupt(attempt, Interrupt.TIMEOUT, reason)
+
+    def _hand_back_unstarted(self, now: float) -> None:
+        for attempt in self._slots.take_waiting(older_than=now - UNSTARTED_S):
+            reason = "claimed ahead, but a longer task took the slot"
+            self._on_hand_back(attempt, lifecycle.hand_back(attempt.claimed, reason=reason))
+
+    def _announce(self, running: Iterable[Attempt], now: float) -> None:
+        due = [
+            attempt
+            for attempt in running
+            if attempt.started_at is not None
+            and now - attempt.started_at >= ANNOUNCE_AFTER_S
+            and (attempt.announced_at is None or now - attempt.announced_at >= ANNOUNCE_AGAIN_S)
+        ]
+        if not due:
+            return
+        for attempt in due:
+            attempt.announced_at = now
+        try:
+            self._hand.announce([announcement(attempt) for attempt in due])
+        except QueueUnavailable as error:
+            log_event(logger, logging.WARNING, "announce.failed", error=error)
+
+
+def announcement(attempt: Attempt) -> Announcement:
+    """What the wire shows of a running attempt."""
+    assert attempt.started_wall is not None
+    claimed = attempt.claimed
+    return Announcement(
+        id=claimed.id,
+        attempt=claimed.attempt,
+        queue=claimed.queue,
+        priority=claimed.priority,
+        started_at=attempt.started_wall,
+    )

@@ -1,0 +1,354 @@
+"""One worker process: fetcher, slots, completer and ticker around one hand and one lease.
+
+The parts know nothing of each other; this class owns the table of attempts they all look at, and
+the few moves that concern several: a claim becomes attempts, an end becomes an ending, a cancel
+finds its attempt, a drain takes the parts down in order.
+
+Whose heartbeat keeps it alive is not decided here: a supervisor's (``child.py``) or its own
+(``Heart``), for a worker inside another process.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from butler.clock import SYSTEM_CLOCK
+from butler.errors import ButlerError, QueueUnavailable, StorageUnavailable
+from butler.hands import Hand
+from butler.ids import new_id
+from butler.lifecycle import UNKNOWN_TASK, hand_back
+from butler.log import log_event
+from butler.storage.records import Claim, WorkerRegistration
+from butler_workers.attempts import Attempt, Interrupt, hand_back_for_later
+from butler_workers.completer import Completer, Ending
+from butler_workers.fetch import Fetcher
+from butler_workers.lease import LEASE_S, Lease
+from butler_workers.presence import Presence
+from butler_workers.slots import Slots
+from butler_workers.ticker import Ticker, announcement
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from butler.app import Butler
+
+    from butler.clock import Clock
+    from butler.lifecycle import Transition
+    from butler.storage.records import Claimed, HeartbeatReply, RunningAttempt
+
+logger = logging.getLogger(__name__)
+
+INTERRUPTED_GRACE_S = 2.0
+FLUSH_S = 10.0
+
+
+class Worker:
+    """Runs executions of some queues in this process until it is drained or lost.
+
+    ``on_alone`` is given ids, with their lists, that must run in a process of their own (without
+    it they run here, beside the others), ``on_lost`` is called once
+    when the ledger has given this worker up. ``solo`` workers fetch nothing and run what `adopt`
+    gives them.
+    """
+
+    def __init__(
+        self,
+        butler: Butler,
+        *,
+        queues: Sequence[str],
+        concurrency: int = 16,
+        worker_id: str | None = None,
+        supervisor_id: str | None = None,
+        solo: bool = False,
+        lease_s: float = LEASE_S,
+        clock: Clock = SYSTEM_CLOCK,
+        on_alone: Callable[[str, str], None] | None = None,
+        on_lost: Callable[[], None] | None = None,
+        on_shutdown: Callable[[], None] | None = None,
+    ) -> None:
+        self.id = worker_id or new_id()
+        self.name = worker_name(self.id)
+        self._supervisor_id = supervisor_id or self.id
+        self._butler = butler
+        self._queues = tuple(queues)
+        self._concurrency = concurrency
+        self._solo = solo
+        self._clock = clock
+        self._report_lost = on_lost or (lambda: None)
+        self._attempts: dict[str, Attempt] = {}
+        self._strays: dict[tuple[str, int], float] = {}
+        self._unknown_running: dict[str, int] = {}
+        self._lock = threading.Lock()
+        self.lease = Lease(clock, lease_s=lease_s)
+        storage, wire = butler.storage, butler.wire
+        self._storage = storage
+        self.hand = Hand(
+            butler.redis, worker_id=self.id, worker_name=self.name, queues=self._queues
+        )
+        self.slots = Slots(concurrency, butler=butler, clock=clock, on_end=self._ended)
+        self._completer = Completer(
+            storage=storage,
+            wire=wire,
+            hand=self.hand,
+            worker_id=self.id,
+            on_written=self._written,
+        )
+        self._fetcher = Fetcher(
+            storage=storage,
+            wire=wire,
+            hand=self.hand,
+            slots=self.slots,
+            lease=self.lease,
+            queues=self._queues,
+            on_claimed=self._claimed,
+            on_alone=on_alone or self._run_alone_here,
+            on_lost=self.lose,
+        )
+        self._presence = Presence(
+            butler.redis,
+            name=self.name,
+            queues=self._queues,
+            on_stop=self.cancel,
+            on_shutdown=on_shutdown or (lambda: None),
+        )
+        self._ticker = Ticker(
+            attempts=lambda: list(self._attempts.values()),
+            storage=storage,
+            hand=self.hand,
+            slots=self.slots,
+            presence=self._presence,
+            clock=clock,
+            on_hand_back=self._ended,
+        )
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing runs here and nothing waits to be written."""
+        return not self._attempts and not self._completer.backlog
+
+    def start(self) -> None:
+        """Register with the ledger and begin; raises what the ledger raises."""
+        self._storage.prepare()
+        specs = list(self._butler.registry)
+        self._storage.register_tasks([spec.definition() for spec in specs])
+        self._storage.register_worker(
+            WorkerRegistration(
+                id=self.id,
+                name=self.name,
+                host=socket.gethostname(),
+                pid=os.getpid(),
+                supervisor_id=self._supervisor_id,
+                queues=self._queues,
+                tasks=tuple(self._butler.registry.names()),
+                concurrency=self._concurrency,
+                solo=self._solo,
+            )
+        )
+        self.lease.renew(self._clock.monotonic())
+        self._open_hand()
+        self._completer.start()
+        self._ticker.start()
+        if not self._solo:
+            self._fetcher.start()
+        log_event(
+            logger,
+            logging.INFO,
+            "worker.started",
+            worker=self.name,
+            queues=",".join(self._queues),
+            tasks=len(specs),
+            concurrency=self._concurrency,
+        )
+
+    def adopt(self, execution_id: str, list_name: str, *, from_worker: str) -> None:
+        """Run an execution another worker popped from a list (solo workers only)."""
+        if self.hand.adopt(execution_id, from_worker=from_worker):
+            self._fetcher.claim([(execution_id, list_name)], solo=True)
+
+    def cancel(self, execution_id: str) -> None:
+        """Cancel what runs here, or what is in the hand and not started."""
+        attempt = self._attempts.get(execution_id)
+        if attempt is not None:
+            self.slots.interrupt(attempt, Interrupt.CANCEL, "the execution was cancelled")
+            return
+        try:
+            self._storage.cancel([execution_id])
+        except ButlerError as error:
+            log_event(logger, logging.WARNING, "cancel.failed", id=execution_id, error=error)
+
+    def on_heartbeat(self, reply: HeartbeatReply, *, sent_at: float) -> None:
+        """The ledger's answer to a heartbeat that was sent at this boot time."""
+        if reply.lost:
+            self.lose()
+            return
+        self.lease.renew(sent_at)
+        for running in reply.running:
+            if running.cancel_requested and running.id in self._attempts:
+                self.cancel(running.id)
+        self._hand_back_strays(reply.running)
+        self._reassert_lost_claims(reply.running, sent_at)
+
+    def lose(self) -> None:
+        """The ledger gave this worker up: end everything, write nothing. Final."""
+        with self._lock:
+            if self.lease.lost:
+                return
+            self.lease.lose()
+        log_event(logger, logging.ERROR, "worker.lost", worker=self.name)
+        for attempt in list(self._attempts.values()):
+            self.slots.interrupt(attempt, Interrupt.LOST, "its worker was given up for lost")
+        self._report_lost()
+
+    def drain(self, timeout_s: float) -> bool:
+        """Fetch no more, let attempts end, then cancel and hand back the rest.
+
+        Returns whether every attempt's end was written: if not, code of a task is still running,
+        and only the end of the process lets the others be given to somebody else.
+        """
+        self._fetcher.stop()
+        self._wait_until_idle(timeout_s)
+        for attempt in self.slots.take_waiting():
+            self._ended(attempt, hand_back(attempt.claimed, reason="its worker shut down"))
+        left = [attempt for attempt in self._attempts.values() if not attempt.over]
+        for attempt in left:
+            self.slots.interrupt(attempt, Interrupt.DRAIN, "its worker shuts down")
+        if left:
+            self._wait_until_idle(INTERRUPTED_GRACE_S)
+        self._ticker.stop()
+        self._ticker.write_progress(list(self._attempts.values()))
+        unwritten = self._completer.stop(FLUSH_S)
+        if unwritten:
+            log_event(
+                logger, logging.ERROR, "drain.unwritten", count=len(unwritten), ids=unwritten[:20]
+            )
+        clean = not self._attempts and not unwritten
+        self.slots.stop()
+        self._leave(clean=clean)
+        log_event(logger, logging.INFO, "worker.drained", worker=self.name, clean=clean)
+        return clean
+
+    def _run_alone_here(self, execution_id: str, list_name: str) -> None:
+        self._fetcher.claim([(execution_id, list_name)], solo=True)
+
+    def _claimed(self, won: Sequence[Claimed]) -> None:
+        now = self._clock.monotonic()
+        attempts = []
+        for claimed in won:
+            spec = self._butler.registry.find(claimed.task)
+            if spec is None:
+                log_event(logger, logging.WARNING, "task.unknown", id=claimed.id, task=claimed.task)
+                self._completer.put(Ending(claimed, hand_back_for_later(claimed, UNKNOWN_TASK)))
+                continue
+            attempts.append(Attempt(claimed, spec, claimed_at=now))
+        self._attempts.update((attempt.claimed.id, attempt) for attempt in attempts)
+        self._ticker.wake()
+        self.slots.submit(attempts)
+
+    def _ended(self, attempt: Attempt, transition: Transition | None) -> None:
+        attempt.over = True
+        if transition is None:
+            self._attempts.pop(attempt.claimed.id, None)
+            return
+        progress = attempt.control.take_progress()
+        if progress is not None:
+            self._keep_last_progress(attempt, progress)
+        self._completer.put(
+            Ending(
+                attempt.claimed,
+                transition,
+                lambda: announcement(attempt) if attempt.announced_at is not None else None,
+            )
+        )
+
+    def _keep_last_progress(self, attempt: Attempt, progress: tuple[float, str | None]) -> None:
+        attempt.control.report(*progress)
+        self._ticker.write_progress([attempt])
+
+    def _written(self, ids: Sequence[str]) -> None:
+        for execution_id in ids:
+            self._attempts.pop(execution_id, None)
+
+    def _hand_back_strays(self, running: Sequence[RunningAttempt]) -> None:
+        """Rows that run under this id but not in this process, for a whole lease: hand them back.
+
+        They come from a claim whose answer never arrived and was not repeated in time.
+        """
+        now = self._clock.monotonic()
+        strays = {(row.id, row.attempt): row for row in running if row.id not in self._attempts}
+        self._strays = {key: self._strays.get(key, now) for key in strays}
+        old = [
+            strays[key] for key, since in self._strays.items() if now - since > self.lease.lease_s
+        ]
+        if old:
+            log_event(logger, logging.WARNING, "attempts.strayed", count=len(old))
+            reason = "its claim was never answered"
+            self._storage.finish([hand_back(row, reason=reason) for row in old])
+
+    def _reassert_lost_claims(self, running: Sequence[RunningAttempt], sent_at: float) -> None:
+        """Claim again what runs here and no longer there, twice in a row: Postgres lost it."""
+        there = {row.id for row in running}
+        missing = {
+            attempt.claimed.id: self._unknown_running.get(attempt.claimed.id, 0) + 1
+            for attempt in list(self._attempts.values())
+            if attempt.claimed.id not in there
+            and not attempt.over
+            and attempt.started_at is not None
+            and attempt.started_at < sent_at
+        }
+        self._unknown_running = missing
+        for execution_id, times in missing.items():
+            attempt = self._attempts.get(execution_id)
+            if times >= 2 and attempt is not None:
+                self._reassert(attempt)
+
+    def _reassert(self, attempt: Attempt) -> None:
+        claimed = attempt.claimed
+        reply = self._storage.claim(
+            Claim(
+                worker_id=self.id, token=claimed.claim_token, ids=(claimed.id,), solo=claimed.alone
+            )
+        )
+        if not any(won.attempt == claimed.attempt for won in reply.won):
+            row = reply.refused[0].status if reply.refused else None
+            log_event(logger, logging.WARNING, "claim.superseded", id=claimed.id, row=row)
+            reason = f"the ledger has it as {row or 'gone'}"
+            self.slots.interrupt(attempt, Interrupt.LOST, reason)
+
+    def _open_hand(self) -> None:
+        while True:
+            try:
+                self.hand.open()
+            except QueueUnavailable as error:
+                log_event(logger, logging.WARNING, "worker.waiting", error=error)
+                time.sleep(1.0)
+            else:
+                return
+
+    def _wait_until_idle(self, timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not self.idle and time.monotonic() < deadline and not self.lease.lost:
+            time.sleep(0.02)
+
+    def _leave(self, *, clean: bool) -> None:
+        self._presence.end()
+        if not clean:
+            return
+        try:
+            self.hand.close()
+            self._storage.stop_worker(self.id)
+        except (QueueUnavailable, StorageUnavailable) as error:
+            log_event(logger, logging.WARNING, "worker.not_signed_off", error=error)
+
+
+def worker_name(worker_id: str) -> str:
+    """How a worker is called in dashboards: host, pid, and the end of its id.
+
+    Never the host's name alone: RQ refuses a name that is still alive in Redis, and a container
+    with a fixed name could not restart for minutes after kill -9.
+    """
+    return f"{socket.gethostname()}.{os.getpid()}.{worker_id[-6:]}"
