@@ -1,0 +1,245 @@
+"""`Butler`: the application's one object, through which tasks are registered and enqueued.
+
+Making one costs nothing: no connection is made, no driver loaded and no setting read before
+something needs it, so that it can stand at the top of a module that everybody imports.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from butler.backends import Backends
+from butler.clock import SYSTEM_CLOCK
+from butler.enqueueing import (
+    Plan,
+    key_of_definition,
+    key_of_spec,
+    new_execution,
+    plan_of_definition,
+    plan_of_spec,
+    write_and_push,
+)
+from butler.errors import ButlerError, TaskNotBound, UnknownTask
+from butler.function_tasks import FunctionTask, TaskDecorator
+from butler.handles import Handle
+from butler.known_tasks import KnownTasks
+from butler.operating import Operator
+from butler.producing import Order, Parent, Producer
+from butler.registry import TaskRegistry
+from butler.task_spec import TaskSpec, spec_of_object
+from butler.tasks import Binding, Task, class_binding, class_spec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from redis import Redis
+
+    from butler.clock import Clock
+    from butler.pushing import Pusher
+    from butler.queues import QueueWire
+    from butler.settings import Settings
+    from butler.storage.base import Storage
+    from butler.storage.records import NewExecution, TaskDefinition
+
+T = TypeVar("T")
+
+
+class Butler(Producer, Operator):
+    """Registers tasks, enqueues them, and looks after their executions.
+
+    ``redis_url`` and ``database_url`` default to the settings (``BUTLER_REDIS_URL``,
+    ``BUTLER_DATABASE_URL``, ``butler.toml``). ``redis`` and ``storage`` are used instead of what
+    the URLs name; they stay the caller's to close. Safe to use from many threads, and after a
+    fork.
+    """
+
+    def __init__(
+        self,
+        redis_url: str | None = None,
+        database_url: str | None = None,
+        *,
+        redis: Redis | None = None,
+        storage: Storage | None = None,
+        settings: Settings | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self._urls = {"redis_url": redis_url, "database_url": database_url}
+        self._settings = settings
+        self._clock = clock
+        self._backends = Backends(lambda: self.settings, storage=storage, redis=redis, clock=clock)
+        self._known = KnownTasks(self._read_definitions, clock=clock)
+        self.registry = TaskRegistry()
+        self.closed = False
+
+    @classmethod
+    def from_env(cls) -> Self:
+        """A Butler whose settings are read now; raises `SettingsError` when a URL is missing."""
+        butler = cls()
+        butler.settings.need_redis_url()
+        butler.settings.need_database_url()
+        return butler
+
+    @classmethod
+    def in_memory(cls) -> Self:
+        """A Butler whose ledger and queues live in this process alone; for tests and trials."""
+        from butler.in_memory import memory_redis
+        from butler.storage.memory import MemoryStorage
+
+        return cls(redis=memory_redis(), storage=MemoryStorage())
+
+    @property
+    def settings(self) -> Settings:
+        """The settings, read at first use; the URLs passed to the constructor come first."""
+        if self._settings is None:
+            from butler.settings import load_settings
+
+            self._settings = load_settings(**self._urls)
+        return self._settings
+
+    @property
+    def storage(self) -> Storage:
+        """The ledger, prepared at first use."""
+        self._check_open()
+        return self._backends.storage
+
+    @property
+    def redis(self) -> Redis:
+        """The Redis client, with ordinary timeouts."""
+        self._check_open()
+        return self._backends.redis
+
+    @property
+    def wire(self) -> QueueWire:
+        """The queues, as workers use them."""
+        self._check_open()
+        return self._backends.wire
+
+    @property
+    def pusher(self) -> Pusher:
+        """The queues, as producers use them: never for longer than half a second."""
+        self._check_open()
+        return self._backends.pusher
+
+    @property
+    def task(self) -> TaskDecorator:
+        """``@butler.task`` or ``@butler.task(...)``: makes a function a task and registers it."""
+        return TaskDecorator(self)
+
+    def register(self, task: T) -> T:
+        """Register a decorated function, a `Task` class or an object with ``execute``.
+
+        Returns what it was given, so it also decorates classes; doing it twice changes nothing.
+        Raises `DefinitionError`, also when another task has the name.
+        """
+        spec, sources, binding = _definition(task)
+        self.registry.add(spec, sources=sources)
+        if binding is not None:
+            binding.add(self)
+        return task
+
+    def tasks(self, *, tag: str | None = None) -> list[TaskDefinition]:
+        """The tasks registered with this Butler, by name; with ``tag`` those that carry it."""
+        return [spec.definition() for spec in self.registry.with_tag(tag)]
+
+    def typed_handle(self, execution_id: str, spec: TaskSpec | None) -> Handle[Any]:
+        """The handle of an execution of a known task: its result is of the task's type."""
+        return Handle(self, execution_id, result=spec.result if spec else None)
+
+    def close(self) -> None:
+        """Give back connections; its tasks are no longer bound to it. Closing twice is fine."""
+        self.closed = True
+        self._backends.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _place(self, orders: Sequence[Order], *, parent: Parent | None = None) -> list[Handle[Any]]:
+        prepared = [self._prepared(order, parent) for order in orders]
+        written = write_and_push(
+            [execution for execution, _ in prepared],
+            storage=self.storage,
+            pusher=self.pusher,
+            clock=self._clock,
+        )
+        return [
+            Handle(self, row.id, result=plan.result, created=row.created, pushed=row.pushed)
+            for row, (_, plan) in zip(written, prepared, strict=True)
+        ]
+
+    async def _aplace(
+        self, orders: Sequence[Order], *, parent: Parent | None = None
+    ) -> list[Handle[Any]]:
+        self._check_open()
+        call = partial(self._place, orders, parent=parent)
+        return await asyncio.get_running_loop().run_in_executor(self._backends.threads, call)
+
+    def _place_again(self, execution: NewExecution) -> Handle[Any]:
+        row = write_and_push(
+            [execution], storage=self.storage, pusher=self.pusher, clock=self._clock
+        )[0]
+        spec = self.registry.find(execution.task)
+        result = spec.result if spec else None
+        return Handle(self, row.id, result=result, created=row.created, pushed=row.pushed)
+
+    def _fingerprint_of(self, task: str) -> str | None:
+        spec = self.registry.find(task)
+        if spec is not None:
+            return spec.fingerprint
+        try:
+            return self._known.get(task).fingerprint
+        except UnknownTask:
+            return None
+
+    def _prepared(self, order: Order, parent: Parent | None) -> tuple[NewExecution, Plan]:
+        spec = self._spec_of(order.task)
+        if spec is None:
+            definition = self._known.get(order.task, also_known=self.registry.names())
+            plan = plan_of_definition(definition)
+            text = self._known.encode(definition, order.request)
+            key = key_of_definition(definition, order.options)
+        else:
+            plan = plan_of_spec(spec)
+            request = spec.request.validate(order.request)
+            text = spec.request.encode(request)
+            key = key_of_spec(spec, request)
+        made = new_execution(plan, text, unique_key=key, options=order.options, parent=parent)
+        return made, plan
+
+    def _spec_of(self, task: Any) -> TaskSpec | None:
+        """The registered task; None for a name that is not registered here."""
+        if isinstance(task, str):
+            return self.registry.find(task)
+        spec = self.registry.find_source(task)
+        if spec is None:
+            name = getattr(task, "name", None) or getattr(task, "__name__", repr(task))
+            raise TaskNotBound(
+                f"{name} is not registered with this Butler, so its workers would not know it: "
+                f"call butler.register({name}) first"
+            )
+        return spec
+
+    def _read_definitions(self) -> list[TaskDefinition]:
+        return self.storage.task_definitions()
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise ButlerError("this Butler is closed; make a new one")
+
+
+def _definition(task: Any) -> tuple[TaskSpec, tuple[object, ...], Binding | None]:
+    """The spec, the objects it can be enqueued by, and what has to know its Butlers."""
+    if isinstance(task, FunctionTask):
+        return task.spec, (task,), task.binding
+    if isinstance(task, type) and issubclass(task, Task):
+        return class_spec(task, instantiable=True), (task,), class_binding(task)
+    if isinstance(task, Task):
+        kind = type(task)
+        spec = replace(class_spec(kind), call=task.execute)
+        return spec, (task, kind), class_binding(kind)
+    return spec_of_object(task), (task,), None

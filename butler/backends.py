@@ -1,0 +1,159 @@
+"""`Backends`: the ledger and Redis of one `Butler`, made at first use and anew after a fork.
+
+A connection that was made before a fork must not be used after it: two processes would read each
+other's answers. So what was made is kept with the process's id and left alone, never closed, in a
+child. Nothing here connects by itself; what the drivers make connects when it is used.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from butler.pushing import PUSH_TIMEOUT_S, Pusher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from redis import Redis
+
+    from butler.clock import Clock
+    from butler.queues import QueueWire
+    from butler.settings import Settings
+    from butler.storage.base import Storage
+
+# Blocking enqueues of coroutines; asyncio's own executor is small and shared with everything.
+ENQUEUE_THREADS = 8
+
+
+class Backends:
+    """Makes what a Butler works with; ``storage`` and ``redis`` that are given are never closed."""
+
+    def __init__(
+        self,
+        settings: Callable[[], Settings],
+        *,
+        storage: Storage | None,
+        redis: Redis | None,
+        clock: Clock,
+    ) -> None:
+        self._settings = settings
+        self._given_storage = storage
+        self._given_redis = redis
+        self._clock = clock
+        self._made = _Made()
+
+    @property
+    def storage(self) -> Storage:
+        """The ledger, prepared; raises `SchemaOutdated`, `StorageUnavailable`, `SettingsError`."""
+        made = self._here()
+        if made.storage is None:
+            with made.lock:
+                if made.storage is None:
+                    storage = self._given_storage or self._new_storage()
+                    storage.prepare()
+                    made.storage = storage
+        return made.storage
+
+    @property
+    def redis(self) -> Redis:
+        """A client with ordinary timeouts; raises `SettingsError`."""
+        made = self._here()
+        if made.redis is None:
+            with made.lock:
+                if made.redis is None:
+                    made.redis = self._given_redis or self._new_redis()
+        return made.redis
+
+    @property
+    def wire(self) -> QueueWire:
+        """The queues, over `redis`."""
+        made = self._here()
+        if made.wire is None:
+            with made.lock:
+                if made.wire is None:
+                    from butler.queues import QueueWire
+
+                    made.wire = QueueWire(self.redis, ledger_id=self.storage.ledger_id())
+        return made.wire
+
+    @property
+    def pusher(self) -> Pusher:
+        """The queues, over a client of its own that gives up soon."""
+        made = self._here()
+        if made.pusher is None:
+            with made.lock:
+                if made.pusher is None:
+                    made.pusher = self._new_pusher(made)
+        return made.pusher
+
+    @property
+    def threads(self) -> ThreadPoolExecutor:
+        """Where coroutines' enqueues block."""
+        made = self._here()
+        if made.threads is None:
+            with made.lock:
+                if made.threads is None:
+                    made.threads = ThreadPoolExecutor(
+                        ENQUEUE_THREADS, thread_name_prefix="butler-enqueue"
+                    )
+        return made.threads
+
+    def close(self) -> None:
+        """Give back what was made here; closing twice is fine."""
+        made, self._made = self._here(), _Made()
+        if made.threads is not None:
+            made.threads.shutdown()
+        if made.storage is not None and made.storage is not self._given_storage:
+            made.storage.close()
+        for client in (made.push_redis, made.redis):
+            if client is not None and client is not self._given_redis:
+                client.close()
+
+    def _here(self) -> _Made:
+        made = self._made
+        if made.pid != os.getpid():
+            made = self._made = _Made()
+        return made
+
+    def _new_storage(self) -> Storage:
+        from butler.storage.postgres import PostgresStorage
+
+        settings = self._settings()
+        return PostgresStorage(
+            settings.need_database_url(),
+            schema=settings.database_schema,
+            command_timeout_s=settings.command_timeout_s,
+            migrate=settings.migrate,
+            pool_size=settings.pool_size,
+        )
+
+    def _new_redis(self) -> Redis:
+        from butler.connections import connect_redis
+
+        return connect_redis(self._settings().need_redis_url())
+
+    def _new_pusher(self, made: _Made) -> Pusher:
+        from butler.connections import clone_redis
+        from butler.queues import QueueWire
+
+        made.push_redis = clone_redis(self.redis, timeout_s=PUSH_TIMEOUT_S)
+        wire = QueueWire(made.push_redis, ledger_id=self.storage.ledger_id())
+        return Pusher(wire, clock=self._clock)
+
+
+class _Made:
+    """What one process has made so far."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        # Reentrant, because the wire is made from the storage and the client.
+        self.lock = threading.RLock()
+        self.storage: Storage | None = None
+        self.redis: Redis | None = None
+        self.push_redis: Redis | None = None
+        self.wire: QueueWire | None = None
+        self.pusher: Pusher | None = None
+        self.threads: ThreadPoolExecutor | None = None

@@ -1,0 +1,348 @@
+"""What a running task sees of its own execution.
+
+`TaskContext` is the user's side, `AttemptControl` the worker's: one per running attempt, shared by
+the thread (or coroutine) that runs the task and by those that cancel it and collect its progress.
+Both are made for every attempt, so they make nothing that is not needed: no event before somebody
+waits, no cleaned text before somebody takes it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextvars import ContextVar
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from butler.clock import SYSTEM_CLOCK
+from butler.durations import seconds
+from butler.errors import AttemptCancelled, ButlerError, InvalidOption
+from butler.producing import Producer
+from butler.text import clean_text
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import (
+        AsyncIterable,
+        AsyncIterator,
+        Awaitable,
+        Generator,
+        Iterable,
+        Iterator,
+        Sequence,
+    )
+    from datetime import datetime
+
+    from butler.clock import Clock
+    from butler.handles import Handle
+    from butler.producing import Order, Parent
+    from butler.storage.records import Claimed
+
+T = TypeVar("T")
+
+MAX_MESSAGE_CHARS = 1_000
+
+# A blocked thread takes an exception from outside (TaskTimeout) only between two waits.
+_SLICE_S = 0.25
+
+running_context: ContextVar[TaskContext] = ContextVar("butler_running_context")
+"""The context of the task that runs here; the worker sets it around each attempt."""
+
+
+def current_context() -> TaskContext:
+    """The context of the running task, from anywhere in what it calls.
+
+    Raises `ButlerError` outside a task, and in a thread the task started itself (unless it ran
+    that in ``contextvars.copy_context()``).
+    """
+    try:
+        return running_context.get()
+    except LookupError:
+        raise ButlerError(
+            "current_context() was called outside a running task; a thread of your own needs the "
+            "context passed to it, or contextvars.copy_context().run(...)"
+        ) from None
+
+
+class AttemptControl:
+    """The strings that lead to one running attempt; safe to pull from any thread."""
+
+    __slots__ = ("_cancelled", "_event", "_lock", "_progress", "_wakers", "reason")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._cancelled = False
+        self._event: threading.Event | None = None
+        self._wakers: list[_Waker] | None = None
+        self._progress: tuple[float, object] | None = None
+        self.reason: str | None = None
+
+    @property
+    def cancel_requested(self) -> bool:
+        """Whether the attempt was asked to end."""
+        return self._cancelled
+
+    def request_cancel(self, reason: str) -> None:
+        """Ask the attempt to end; wakes whatever waits in it. The first reason stays."""
+        with self._lock:
+            if self._cancelled:
+                return
+            self.reason = reason
+            self._cancelled = True
+            event, wakers = self._event, self._wakers
+            self._wakers = None
+        if event is not None:
+            event.set()
+        for waker in wakers or ():
+            waker.wake()
+
+    def wait_cancelled(self, timeout_s: float) -> bool:
+        """Block until a cancel is requested, at most ``timeout_s``; whether one was."""
+        with self._lock:
+            if self._cancelled:
+                return True
+            if self._event is None:
+                self._event = threading.Event()
+            event = self._event
+        return event.wait(timeout_s)
+
+    async def cancelled_within(self, timeout_s: float) -> bool:
+        """As `wait_cancelled`, for a coroutine."""
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        waker = _Waker(loop)
+        with self._lock:
+            if self._cancelled:
+                return True
+            if self._wakers is None:
+                self._wakers = []
+            self._wakers.append(waker)
+        timer = loop.call_later(timeout_s, waker.resolve)
+        try:
+            await waker.future
+        finally:
+            timer.cancel()
+            with self._lock:
+                if self._wakers is not None:
+                    self._wakers.remove(waker)
+        return self._cancelled
+
+    def report(self, percent: float, message: object = None) -> None:
+        """Keep the newest progress; raises `InvalidOption` for a percent outside 0..100."""
+        # False for NaN as well.
+        if not 0 <= percent <= 100:
+            raise InvalidOption(f"percent must be in 0..100, got {percent!r}")
+        with self._lock:
+            self._progress = (percent, message)
+
+    def take_progress(self) -> tuple[float, str | None] | None:
+        """The newest progress that was not taken yet, its message cleaned; else None."""
+        with self._lock:
+            progress, self._progress = self._progress, None
+        if progress is None:
+            return None
+        percent, message = progress
+        text = None if message is None else clean_text(message, MAX_MESSAGE_CHARS)
+        return float(percent), text
+
+
+class TaskContext(Producer):
+    """What a task may know and do about its own execution."""
+
+    __slots__ = ("_butler", "_claimed", "_clock", "_control", "_deadline")
+
+    def __init__(
+        self,
+        claimed: Claimed,
+        control: AttemptControl,
+        butler: Producer,
+        deadline_monotonic: float | None,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self._claimed = claimed
+        self._control = control
+        self._butler = butler
+        self._deadline = deadline_monotonic
+        self._clock = clock
+
+    @property
+    def execution_id(self) -> str:
+        """The id of this execution; the same for each of its attempts."""
+        return self._claimed.id
+
+    @property
+    def attempt(self) -> int:
+        """The number of this attempt, from 1; it only grows."""
+        return self._claimed.attempt
+
+    @property
+    def max_attempts(self) -> int:
+        """How many attempts may count before a failure is final."""
+        return self._claimed.max_attempts
+
+    @property
+    def task(self) -> str:
+        """The name under which it was enqueued."""
+        return self._claimed.task
+
+    @property
+    def queue(self) -> str:
+        """The queue it came from."""
+        return self._claimed.queue
+
+    @property
+    def user_id(self) -> str | None:
+        """On whose behalf it runs, as the producer said."""
+        return self._claimed.user_id
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The task's tags and those of the enqueue."""
+        return self._claimed.tags
+
+    @property
+    def parent_id(self) -> str | None:
+        """The execution that enqueued this one, if one did."""
+        return self._claimed.parent_id
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether this attempt was asked to end; look now and then in a long loop."""
+        return self._control.cancel_requested
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When ``timeout_s`` is over, aware, in UTC; None without a timeout."""
+        if self._deadline is None:
+            return None
+        left_s = self._deadline - self._clock.monotonic()
+        return self._clock.now() + timedelta(seconds=left_s)
+
+    def raise_if_cancelled(self) -> None:
+        """Raise `AttemptCancelled` when this attempt was asked to end."""
+        if self._control.cancel_requested:
+            raise AttemptCancelled(self._control.reason or "the execution was cancelled")
+
+    def report_progress(self, percent: float, message: str | None = None) -> None:
+        """Say how far it is, in 0..100; costs microseconds, the newest one is written.
+
+        Raises `InvalidOption` for another percent. A message is cleaned and cut, never refused.
+        """
+        self._control.report(percent, message)
+
+    def sleep(self, duration_s: float | timedelta) -> Awaitable[None]:
+        """Pause; raises `AttemptCancelled` as soon as a cancel is requested.
+
+        In an ``async def`` task write ``await context.sleep(s)``; in a ``def`` task the call
+        itself blocks.
+        """
+        total_s = seconds("duration_s", duration_s)
+        if _in_event_loop():
+            return self._sleep_async(total_s)
+        end = time.monotonic() + total_s
+        self.raise_if_cancelled()
+        while (left_s := end - time.monotonic()) > 0:
+            self._control.wait_cancelled(min(left_s, _SLICE_S))
+            self.raise_if_cancelled()
+        return _DONE
+
+    @overload
+    def track(
+        self, items: Iterable[T], *, total: int | None = None, message: str | None = None
+    ) -> Iterator[T]: ...
+
+    @overload
+    def track(
+        self, items: AsyncIterable[T], *, total: int | None = None, message: str | None = None
+    ) -> AsyncIterator[T]: ...
+
+    def track(self, items: Any, *, total: int | None = None, message: str | None = None) -> Any:
+        """The items, one by one, with progress reported and cancellation raised between them.
+
+        ``total`` defaults to ``len(items)``; without either no percent is reported.
+        """
+        if total is None:
+            total = len(items) if hasattr(items, "__len__") else 0
+        if hasattr(items, "__aiter__"):
+            return self._track_async(items, total, message)
+        return self._track(items, total, message)
+
+    def _track(self, items: Iterable[T], total: int, message: str | None) -> Iterator[T]:
+        for done, item in enumerate(items, start=1):
+            self.raise_if_cancelled()
+            yield item
+            self._report_items(done, total, message)
+
+    async def _track_async(
+        self, items: AsyncIterable[T], total: int, message: str | None
+    ) -> AsyncIterator[T]:
+        done = 0
+        async for item in items:
+            self.raise_if_cancelled()
+            yield item
+            done += 1
+            self._report_items(done, total, message)
+
+    def _report_items(self, done: int, total: int, message: str | None) -> None:
+        if total > 0:
+            self._control.report(min(100.0, 100.0 * done / total), message)
+
+    async def _sleep_async(self, duration_s: float) -> None:
+        await self._control.cancelled_within(duration_s)
+        self.raise_if_cancelled()
+
+    def _place(self, orders: Sequence[Order], *, parent: Parent | None = None) -> list[Handle[Any]]:
+        return self._butler._place(orders, parent=parent or self._as_parent())  # noqa: SLF001
+
+    def _as_parent(self) -> Parent:
+        from butler.producing import Parent
+
+        return Parent(execution_id=self._claimed.id, user_id=self._claimed.user_id)
+
+
+class _Waker:
+    """A future that any thread may resolve."""
+
+    __slots__ = ("_loop", "future")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.future: asyncio.Future[None] = loop.create_future()
+
+    def resolve(self) -> None:
+        """To be called in the loop's own thread."""
+        if not self.future.done():
+            self.future.set_result(None)
+
+    def wake(self) -> None:
+        """To be called from any thread."""
+        try:
+            self._loop.call_soon_threadsafe(self.resolve)
+        except RuntimeError:
+            # The loop has ended, and with it the attempt that waited.
+            return
+
+
+class _Done:
+    """An awaitable with nothing left to wait for: a ``def`` task need not await it."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return
+        yield
+
+
+_DONE = _Done()
+
+
+def _in_event_loop() -> bool:
+    import asyncio
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -1,0 +1,241 @@
+"""`Operator`: looking at executions, and steering them.
+
+Each step changes the ledger first and tells Redis afterwards. When Redis does not answer the step
+still counts: the scheduler and the workers' heartbeats find it in the ledger.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from butler.errors import ExecutionNotFound, IllegalTransition, InvalidOption
+from butler.executions import ExecutionStatus
+from butler.handles import Handle
+from butler.ids import is_id, new_id
+from butler.lifecycle import RETRYABLE
+from butler.options import check_aware
+from butler.storage.base import MAX_BATCH
+from butler.storage.records import ExecutionQuery, Moved, NewExecution
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime
+
+    from butler.executions import Execution
+    from butler.pushing import Pusher
+    from butler.storage.base import Storage
+    from butler.storage.records import Page, QueueEntry
+
+# Inside the class ``list`` is a method.
+Moves: TypeAlias = list[Moved]
+
+MAX_PAGE = 1_000
+
+
+class Operator(ABC):
+    """What an operator can do with executions, by their ids."""
+
+    @property
+    @abstractmethod
+    def storage(self) -> Storage:
+        """The ledger, ready to be used."""
+
+    @property
+    @abstractmethod
+    def pusher(self) -> Pusher:
+        """The way to Redis that never blocks for long."""
+
+    @abstractmethod
+    def _place_again(self, execution: NewExecution) -> Handle[Any]:
+        """Write and push one execution that was made here."""
+
+    @abstractmethod
+    def _fingerprint_of(self, task: str) -> str | None:
+        """Of the task's schema as it is known now; None when the task is not."""
+
+    def handle(self, execution_id: str) -> Handle[Any]:
+        """The handle of an execution by its id; nothing is looked up.
+
+        Its result is a plain JSON value; ``task.handle(id)`` gives a typed one.
+        """
+        return Handle(self, execution_id)
+
+    def get(self, execution_id: str) -> Execution | None:
+        """An execution with its attempts; None when the ledger has none with this id."""
+        return self.storage.get(execution_id) if _may_be_id(execution_id) else None
+
+    def get_or_raise(self, execution_id: str) -> Execution:
+        """`get`, but raises `ExecutionNotFound`."""
+        execution = self.get(execution_id)
+        if execution is None:
+            raise ExecutionNotFound(execution_id)
+        return execution
+
+    def list(
+        self,
+        *,
+        status: str | Iterable[str] = (),
+        task: str | None = None,
+        queue: str | None = None,
+        tag: str | None = None,
+        user_id: str | None = None,
+        parent_id: str | None = None,
+        unique_key: str | None = None,
+        text: str | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        cursor: str | None = None,
+        limit: int = 100,
+    ) -> Page:
+        """A page of executions, newest first, without their attempts; every filter must hold.
+
+        ``status`` is one status or several. ``text`` is looked for in the error message.
+        ``cursor`` is the ``next_cursor`` of the page before, ``limit`` is 1..1000. Raises
+        `InvalidOption`.
+        """
+        if not 1 <= limit <= MAX_PAGE:
+            raise InvalidOption(f"limit must be in 1..{MAX_PAGE}, got {limit!r}")
+        query = ExecutionQuery(
+            status=_statuses(status),
+            task=task,
+            queue=queue,
+            tag=tag,
+            user_id=user_id,
+            parent_id=parent_id,
+            unique_key=unique_key,
+            text=text,
+            created_after=_aware_or_none("created_after", created_after),
+            created_before=_aware_or_none("created_before", created_before),
+            after=cursor,
+            limit=limit,
+        )
+        return self.storage.find(query)
+
+    def cancel(self, execution_id: str) -> bool:
+        """End an execution that waits, ask one that runs to end.
+
+        True when it is cancelled now or was asked to end; False when it was already over. Raises
+        `ExecutionNotFound`.
+        """
+        return _found(execution_id, self.cancel_many([execution_id])).changed
+
+    def cancel_many(self, execution_ids: Iterable[str]) -> Moves:
+        """`cancel` for several: how each was left, in order; never raises for one of them."""
+        moves = self._move(execution_ids, self.storage.cancel)
+        self.pusher.withdraw(_entries(moves, after=ExecutionStatus.CANCELLED))
+        for move in moves:
+            if move.changed and move.worker_name and move.after is ExecutionStatus.RUNNING:
+                self.pusher.request_stop(move.id, move.worker_name)
+        return moves
+
+    def retry(self, execution_id: str) -> Handle[Any]:
+        """Open a failed or cancelled execution again: same id, queued, one more attempt allowed.
+
+        Raises `ExecutionNotFound`, and `IllegalTransition` for any other state.
+        """
+        move = _found(execution_id, self.retry_many([execution_id]))
+        if not move.changed:
+            raise IllegalTransition(_why_not_retried(move))
+        return self.handle(execution_id)
+
+    def retry_many(self, execution_ids: Iterable[str]) -> Moves:
+        """`retry` for several: how each was left, in order; never raises for one of them."""
+        moves = self._move(execution_ids, self.storage.retry)
+        self.pusher.push(_entries(moves, after=ExecutionStatus.QUEUED))
+        return moves
+
+    def rerun(self, execution_id: str) -> Handle[Any]:
+        """A new execution of the same request under the same options, for now; any state will do.
+
+        Its ``rerun_of`` is the old one's id. A unique key is kept: when an unfinished execution
+        holds it the handle is of that one, with ``created`` false. Raises `ExecutionNotFound`.
+        """
+        old = self.get_or_raise(execution_id)
+        return self._place_again(
+            NewExecution(
+                id=new_id(),
+                task=old.task,
+                queue=old.queue,
+                request=None if old.request is None else json.dumps(old.request),
+                priority=old.priority,
+                max_attempts=old.max_attempts,
+                timeout_s=old.timeout_s,
+                unique_key=old.unique_key,
+                user_id=old.user_id,
+                tags=old.tags,
+                parent_id=old.parent_id,
+                rerun_of=old.id,
+                fingerprint=self._fingerprint_of(old.task),
+            )
+        )
+
+    def delete(self, execution_id: str) -> None:
+        """Remove a finished execution and its history.
+
+        Raises `ExecutionNotFound`, and `IllegalTransition` while it is not over.
+        """
+        move = _found(execution_id, self.delete_many([execution_id]))
+        if not move.changed:
+            raise IllegalTransition(
+                f"only a finished execution can be deleted, {execution_id} is {move.before}; "
+                "cancel it first"
+            )
+
+    def delete_many(self, execution_ids: Iterable[str]) -> Moves:
+        """`delete` for several: how each was left, in order; never raises for one of them."""
+        moves = self._move(execution_ids, self.storage.delete)
+        self.pusher.forget(_entries(moves, after=None))
+        return moves
+
+    def _move(
+        self, execution_ids: Iterable[str], step: Callable[[Sequence[str]], Sequence[Moved]]
+    ) -> Moves:
+        ids = [str(execution_id) for execution_id in execution_ids]
+        known = [execution_id for execution_id in dict.fromkeys(ids) if is_id(execution_id)]
+        moved: dict[str, Moved] = {}
+        for first in range(0, len(known), MAX_BATCH):
+            batch = known[first : first + MAX_BATCH]
+            moved.update((move.id, move) for move in step(batch))
+        return [moved.get(execution_id, _absent(execution_id)) for execution_id in ids]
+
+
+def _may_be_id(execution_id: object) -> bool:
+    return isinstance(execution_id, str) and is_id(execution_id)
+
+
+def _absent(execution_id: str) -> Moved:
+    return Moved(id=execution_id, changed=False, before=None, after=None)
+
+
+def _found(execution_id: str, moves: Sequence[Moved]) -> Moved:
+    if moves[0].before is None:
+        raise ExecutionNotFound(execution_id)
+    return moves[0]
+
+
+def _entries(moves: Iterable[Moved], *, after: ExecutionStatus | None) -> Sequence[QueueEntry]:
+    return [move.entry for move in moves if move.changed and move.after is after and move.entry]
+
+
+def _why_not_retried(move: Moved) -> str:
+    if move.before in RETRYABLE:
+        return f"{move.id} cannot be retried: another execution holds its unique key now"
+    return (
+        f"only a failed or cancelled execution can be retried, {move.id} is {move.before}; "
+        "rerun() makes a new execution of any"
+    )
+
+
+def _statuses(status: str | Iterable[str]) -> frozenset[ExecutionStatus]:
+    given = [status] if isinstance(status, str) else status
+    try:
+        return frozenset(ExecutionStatus(item) for item in given)
+    except ValueError as error:
+        known = ", ".join(item.value for item in ExecutionStatus)
+        raise InvalidOption(f"status must be one of {known}: {error}") from None
+
+
+def _aware_or_none(option: str, value: datetime | None) -> datetime | None:
+    return None if value is None else check_aware(option, value)

@@ -1,0 +1,311 @@
+"""The options of a task and of one enqueue, and what each may be.
+
+`TaskOptions` is what a definition carries; `EnqueueOptions` is what one call may set over it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, TypedDict
+
+from butler.durations import seconds
+from butler.errors import DefinitionError, InvalidOption, did_you_mean
+from butler.executions import Priority
+from butler.queue_names import DEFAULT_QUEUE, check_queue_name
+from butler.retries import RetryPolicy
+
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+PriorityLike = Priority | Literal["high", "normal", "low"]
+Isolation = Literal["async", "thread"]
+UniqueKey = str | Callable[[Any], str | None]
+
+DEFAULT_TIMEOUT_S = 300.0
+DEFAULT_RETRY = RetryPolicy()
+MAX_TIMEOUT_S = 365 * 86_400.0
+MAX_DELAY_S = 10 * 365 * 86_400.0
+MAX_ATTEMPTS = 1_000_000
+MAX_NAME_CHARS = 200
+MAX_DESCRIPTION_CHARS = 10_000
+MAX_KEY_CHARS = 500
+MAX_USER_ID_CHARS = 200
+MAX_TAG_CHARS = 100
+MAX_TAGS = 50
+
+
+class TaskOptionFields(TypedDict, total=False):
+    """What the decorator takes, and what a task class sets as attributes.
+
+    ``name`` defaults to the class's or function's, ``description`` to its docstring. ``tags``
+    are given to each execution too. ``timeout_s`` is in seconds, None for no limit. ``isolation``
+    is "async" for ``async def`` and "thread" for ``def``. ``unique_key`` is a str or a function of
+    the request: while an execution with that key is unfinished, another enqueue returns it.
+    ``aliases`` are older names that workers still understand.
+    """
+
+    name: str | None
+    description: str | None
+    tags: Iterable[str]
+    queue: str
+    priority: PriorityLike
+    retry: RetryPolicy | None
+    timeout_s: float | timedelta | None
+    isolation: Isolation | None
+    unique_key: UniqueKey | None
+    aliases: Iterable[str]
+
+
+class EnqueueOptions(TypedDict, total=False):
+    """What one enqueue may set; None is the same as leaving it out, and then the task decides.
+
+    ``delay_s`` counts seconds from the ledger's now, ``run_at`` is an aware datetime; only one of
+    them. ``tags`` are added to the task's. ``max_attempts`` counts the first attempt.
+    """
+
+    delay_s: float | timedelta | None
+    run_at: datetime | None
+    queue: str | None
+    priority: PriorityLike | None
+    unique_key: str | None
+    user_id: str | None
+    tags: Iterable[str] | None
+    max_attempts: int | None
+    timeout_s: float | timedelta | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskOptions:
+    """A task's options, checked; the meaning of each is at `TaskOptionFields`.
+
+    Raises `InvalidOption` for a value that is out of range.
+    """
+
+    name: str
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    queue: str = DEFAULT_QUEUE
+    priority: Priority = Priority.NORMAL
+    retry: RetryPolicy = DEFAULT_RETRY
+    timeout_s: float | None = DEFAULT_TIMEOUT_S
+    isolation: Isolation = "thread"
+    unique_key: UniqueKey | None = None
+    aliases: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, check in _TASK_CHECKS.items():
+            object.__setattr__(self, name, check(getattr(self, name)))
+
+    def to_json(self) -> dict[str, Any]:
+        """What other processes need to know; read back by ``KnownTasks``."""
+        computed = callable(self.unique_key)
+        return {
+            "queue": self.queue,
+            "priority": self.priority.value,
+            "max_attempts": self.retry.max_attempts,
+            "timeout_s": self.timeout_s,
+            "isolation": self.isolation,
+            "unique_key": None if computed else self.unique_key,
+            "unique_key_is_computed": computed,
+            "aliases": list(self.aliases),
+        }
+
+
+def task_options(given: Mapping[str, Any], *, where: str) -> TaskOptions:
+    """Options as they were written; raises `DefinitionError`, naming ``where``."""
+    for name in given:
+        if name not in TASK_OPTION_NAMES:
+            raise DefinitionError(f"{where}: {unknown_option(name, TASK_OPTION_NAMES)}")
+    # None stands for "the default", but for timeout_s, where it is a value: no limit.
+    chosen = {k: v for k, v in given.items() if v is not None or k == "timeout_s"}
+    try:
+        return TaskOptions(**chosen)
+    except InvalidOption as error:
+        raise DefinitionError(f"{where}: {error}") from error
+
+
+def check_enqueue_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that are set, each checked and in its inner form; raises `InvalidOption`."""
+    checked = {}
+    for name, value in options.items():
+        check = _ENQUEUE_CHECKS.get(name)
+        if check is None:
+            raise InvalidOption(unknown_option(name, _ENQUEUE_CHECKS))
+        if value is not None:
+            checked[name] = check(value)
+    if "delay_s" in checked and "run_at" in checked:
+        raise InvalidOption("delay_s and run_at exclude each other: both say when to run")
+    return checked
+
+
+def unknown_option(name: str, known: Iterable[str]) -> str:
+    """Why there is no such option, and what was probably meant."""
+    misplaced = _MISPLACED.get(name)
+    if misplaced and misplaced[0] not in known:
+        return f"no option {name!r} here; write {misplaced[1]}"
+    return f"no option {name!r}{did_you_mean(name, known)}"
+
+
+def check_text(option: str, value: object, *, max_chars: int) -> str:
+    """The text, if the ledger can hold it as it is.
+
+    Raises `InvalidOption` for anything but 1 to ``max_chars`` characters without NUL and lone
+    surrogates: no database can store those.
+    """
+    if not isinstance(value, str):
+        raise InvalidOption(f"{option} must be a str, got {value!r} ({type(value).__name__})")
+    if not 1 <= len(value) <= max_chars:
+        shown = f"{len(value)}" if value else "an empty one"
+        raise InvalidOption(f"{option} must have 1 to {max_chars} characters, got {shown}")
+    if _UNSTORABLE.search(value):
+        raise InvalidOption(f"{option} must hold no NUL and no lone surrogate, got {value!r}")
+    return value
+
+
+def check_user_id(value: object) -> str:
+    """A user id the ledger can hold; raises `InvalidOption`."""
+    return check_text("user_id", value, max_chars=MAX_USER_ID_CHARS)
+
+
+def check_unique_key(value: object) -> str:
+    """A unique key the ledger can hold; raises `InvalidOption`."""
+    return check_text("unique_key", value, max_chars=MAX_KEY_CHARS)
+
+
+def check_aware(option: str, value: object) -> datetime:
+    """A datetime with a zone, in UTC; raises `InvalidOption`."""
+    if not isinstance(value, datetime):
+        raise InvalidOption(f"{option} must be a datetime, got {value!r}")
+    if value.utcoffset() is None:
+        raise InvalidOption(
+            f"{option} must carry a time zone, got {value!r}: "
+            "write datetime.now(UTC) or .replace(tzinfo=ZoneInfo(...))"
+        )
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise InvalidOption(f"{option} must be in years 1..9999 of UTC, got {value!r}") from None
+
+
+def merge_tags(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
+    """Both, in order, each once; raises `InvalidOption` when they are too many together."""
+    if not second:
+        return first
+    return _check_tags((*first, *second))
+
+
+def _check_name(value: object) -> str:
+    return check_text("name", value, max_chars=MAX_NAME_CHARS)
+
+
+def _check_description(value: object) -> str:
+    if value == "":
+        return ""
+    return check_text("description", value, max_chars=MAX_DESCRIPTION_CHARS)
+
+
+def _check_texts(option: str, value: object, *, max_chars: int) -> tuple[str, ...]:
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise InvalidOption(f"{option} must be a list or tuple of str, got {value!r}")
+    items = (check_text(f"each of {option}", item, max_chars=max_chars) for item in value)
+    return tuple(dict.fromkeys(items))
+
+
+def _check_tags(value: object) -> tuple[str, ...]:
+    tags = _check_texts("tags", value, max_chars=MAX_TAG_CHARS)
+    if len(tags) > MAX_TAGS:
+        raise InvalidOption(f"tags must be at most {MAX_TAGS}, got {len(tags)}")
+    return tags
+
+
+def _check_aliases(value: object) -> tuple[str, ...]:
+    return _check_texts("aliases", value, max_chars=MAX_NAME_CHARS)
+
+
+def _check_priority(value: Any) -> Priority:
+    try:
+        return Priority(value)
+    except ValueError:
+        raise InvalidOption(f"priority must be 'high', 'normal' or 'low', got {value!r}") from None
+
+
+def _check_retry(value: object) -> RetryPolicy:
+    if not isinstance(value, RetryPolicy):
+        raise InvalidOption(f"retry must be a RetryPolicy, got {value!r}")
+    return value
+
+
+def _check_timeout(value: Any) -> float:
+    return seconds("timeout_s", value, exclusive=True, maximum=MAX_TIMEOUT_S)
+
+
+def _check_task_timeout(value: Any) -> float | None:
+    return None if value is None else _check_timeout(value)
+
+
+def _check_delay(value: Any) -> float:
+    return seconds("delay_s", value, maximum=MAX_DELAY_S)
+
+
+def _check_run_at(value: object) -> datetime:
+    return check_aware("run_at", value)
+
+
+def _check_isolation(value: object) -> Isolation:
+    if value not in ("async", "thread"):
+        raise InvalidOption(f"isolation must be 'async' or 'thread', got {value!r}")
+    return value
+
+
+def _check_task_unique_key(value: Any) -> UniqueKey | None:
+    return value if value is None or callable(value) else check_unique_key(value)
+
+
+def _check_max_attempts(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_ATTEMPTS:
+        raise InvalidOption(f"max_attempts must be an int in 1..{MAX_ATTEMPTS}, got {value!r}")
+    return value
+
+
+_TASK_CHECKS: Mapping[str, Callable[[Any], Any]] = {
+    "name": _check_name,
+    "description": _check_description,
+    "tags": _check_tags,
+    "queue": check_queue_name,
+    "priority": _check_priority,
+    "retry": _check_retry,
+    "timeout_s": _check_task_timeout,
+    "isolation": _check_isolation,
+    "unique_key": _check_task_unique_key,
+    "aliases": _check_aliases,
+}
+
+_ENQUEUE_CHECKS: Mapping[str, Callable[[Any], Any]] = {
+    "delay_s": _check_delay,
+    "run_at": _check_run_at,
+    "queue": check_queue_name,
+    "priority": _check_priority,
+    "unique_key": check_unique_key,
+    "user_id": check_user_id,
+    "tags": _check_tags,
+    "max_attempts": _check_max_attempts,
+    "timeout_s": _check_timeout,
+}
+
+TASK_OPTION_NAMES = tuple(field.name for field in fields(TaskOptions))
+
+# Names people know from elsewhere, each with the option it is about and how to write it here.
+_MISPLACED = {
+    "max_attempts": ("max_attempts", "retry=RetryPolicy(max_attempts=...)"),
+    "max_retries": ("max_retries", "retry=RetryPolicy(max_attempts=...), one more than retries"),
+    "retries": ("retries", "retry=RetryPolicy(max_attempts=...), one more than retries"),
+    "retry": ("retry", "max_attempts=..."),
+    "delay_s": ("delay_s", "it where the task is enqueued"),
+    "run_at": ("run_at", "it where the task is enqueued"),
+    "user_id": ("user_id", "it where the task is enqueued"),
+    "isolation": ("isolation", "it where the task is defined"),
+    "countdown": ("countdown", "delay_s=..."),
+    "eta": ("eta", "run_at=..."),
+}

@@ -1,0 +1,314 @@
+"""`TaskSpec`: a task as a worker runs it, whatever form it was written in.
+
+A decorated function, a `Task` class and any object with ``execute`` all become one of these where
+they are defined, so that a definition which cannot work fails there and not in a worker.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
+
+from butler.codec import Codec, ResultCodec
+from butler.errors import DefinitionError
+from butler.options import TASK_OPTION_NAMES, TaskOptions, task_options, unknown_option
+from butler.signatures import (
+    Signature,
+    check_function,
+    read_signature,
+    resolve_reference,
+    unwrap_result,
+)
+from butler.storage.records import TaskDefinition
+
+if TYPE_CHECKING:
+    from butler.context import TaskContext
+
+Call = Callable[[Any, "TaskContext"], Any]
+
+# Options that belong to the class that writes them; the others are inherited.
+_OWN_OPTIONS = frozenset({"name", "description", "aliases"})
+_RESERVED = frozenset({"options", "request_type", "result_type", "enqueue", "aenqueue", "handle"})
+_NEAR_MISS = 0.85
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSpec:
+    """A task's definition. ``call`` gets the decoded request and the context."""
+
+    options: TaskOptions
+    request_type: Any
+    result_type: Any
+    request: Codec
+    result: ResultCodec
+    is_async: bool
+    call: Call
+
+    @property
+    def name(self) -> str:
+        """The name executions carry."""
+        return self.options.name
+
+    @property
+    def description(self) -> str:
+        """What it is for, from ``description=`` or the docstring."""
+        return self.options.description
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the request's schema: two processes with the same one understand each other."""
+        return self.request.fingerprint
+
+    def invoke(self, request: Any, context: TaskContext) -> Any:
+        """Run one attempt: the task's return value, or a coroutine of it where ``is_async``.
+
+        A class is instantiated anew for each attempt.
+        """
+        return self.call(request, context)
+
+    def definition(self, *, app: str = "") -> TaskDefinition:
+        """The task as the ledger keeps it for those who do not have its code."""
+        return TaskDefinition(
+            name=self.name,
+            description=self.description,
+            tags=self.options.tags,
+            request_schema=self.request.schema(),
+            result_schema=self.result.schema(),
+            options=self.options.to_json(),
+            fingerprint=self.fingerprint,
+            app=app,
+        )
+
+
+def spec_of_function(fn: Callable[..., Any], given: Mapping[str, Any]) -> TaskSpec:
+    """The spec of a decorated function; raises `DefinitionError`."""
+    where = f"task {given.get('name') or getattr(fn, '__name__', repr(fn))!r}"
+    check_function(fn, where=where)
+    signature = read_signature(fn, where=where)
+    return _spec(
+        {"name": _function_name(fn, where=where), "description": _docstring(fn), **_set(given)},
+        where=where,
+        request_type=signature.request_type,
+        result_type=signature.result_type,
+        is_async=signature.is_async,
+        call=_function_call(fn, signature),
+    )
+
+
+def spec_of_class(cls: type, base: type) -> TaskSpec | None:
+    """The spec of a subclass of ``base`` (`Task`); None while it is abstract.
+
+    Abstract is a class without an ``execute`` of its own or of a base, or whose request or result
+    is still a type variable. Raises `DefinitionError`.
+    """
+    where = f"task class {cls.__name__}"
+    _check_attributes(cls, base, where=where)
+    execute = inspect.getattr_static(cls, "execute")
+    if execute is inspect.getattr_static(base, "execute") or inspect.isabstract(cls):
+        return None
+    arguments = generic_arguments(cls, base)
+    if arguments is None:
+        raise DefinitionError(
+            f"{where}: no request and result types; write class {cls.__name__}(Task[Request, "
+            "Result])"
+        )
+    request_type, result_type = (
+        resolve_reference(argument, module=cls.__module__, where=where) for argument in arguments
+    )
+    if _has_type_variables(request_type) or _has_type_variables(result_type):
+        return None
+    _check_execute(execute, bound=False, where=where)
+    options = {"name": cls.__name__, "description": _docstring(cls), **_class_options(cls, base)}
+    return _spec(
+        options,
+        where=where,
+        request_type=types.NoneType if request_type is None else request_type,
+        result_type=unwrap_result(result_type),
+        is_async=inspect.iscoroutinefunction(execute),
+        call=lambda request, context: cls().execute(request, context),
+    )
+
+
+def spec_of_object(task: Any) -> TaskSpec:
+    """The spec of an object with ``execute(request, context)`` (`TaskLike`).
+
+    The types come from the annotations of ``execute``, the options from attributes of the object
+    that are called like them. Raises `DefinitionError`.
+    """
+    kind = type(task).__name__
+    where = f"task object {kind}"
+    execute = getattr(task, "execute", None)
+    if isinstance(task, type) or not callable(execute):
+        raise DefinitionError(
+            f"{task!r} is no task: register a function decorated with @task, a class "
+            "X(Task[Request, Result]), or an object with execute(request, context)"
+        )
+    _check_execute(execute, bound=True, where=where)
+    signature = read_signature(execute, where=where)
+    if not signature.takes_request or signature.context is None:
+        raise DefinitionError(
+            f"{where}: execute must be annotated: execute(self, request: Request, "
+            "context: TaskContext) -> Result"
+        )
+    given = {name: getattr(task, name) for name in TASK_OPTION_NAMES if hasattr(task, name)}
+    return _spec(
+        {"name": kind, "description": _docstring(type(task)), **_set(given)},
+        where=where,
+        request_type=signature.request_type,
+        result_type=signature.result_type,
+        is_async=signature.is_async,
+        call=execute,
+    )
+
+
+def generic_arguments(cls: type, base: type) -> tuple[Any, ...] | None:
+    """With what ``cls`` parametrises ``base``, through all bases between; None if with nothing."""
+    for parent in cls.__dict__.get("__orig_bases__", cls.__bases__):
+        origin = get_origin(parent) or parent
+        if origin is base:
+            return get_args(parent) or None
+        if isinstance(origin, type) and issubclass(origin, base):
+            inner = generic_arguments(origin, base)
+            if inner is not None:
+                given = dict(zip(_parameters(origin), get_args(parent), strict=False))
+                return tuple(_substitute(argument, given) for argument in inner)
+    return None
+
+
+def _spec(
+    options: Mapping[str, Any],
+    *,
+    where: str,
+    request_type: Any,
+    result_type: Any,
+    is_async: bool,
+    call: Call,
+) -> TaskSpec:
+    fitting = "async" if is_async else "thread"
+    checked = task_options({"isolation": fitting, **options}, where=where)
+    if checked.isolation != fitting:
+        kind = "async def" if is_async else "def"
+        raise DefinitionError(
+            f'{where}: isolation="{checked.isolation}" is not for a plain {kind}, which runs as '
+            f'"{fitting}"; ' + ("write def" if is_async else "write async def")
+        )
+    _check_unique_key(checked.unique_key, where=where)
+    return TaskSpec(
+        options=checked,
+        request_type=request_type,
+        result_type=result_type,
+        request=Codec(request_type, label=f'request of "{checked.name}"'),
+        result=ResultCodec(result_type, label=f'result of "{checked.name}"'),
+        is_async=is_async,
+        call=call,
+    )
+
+
+def _function_call(fn: Callable[..., Any], signature: Signature) -> Call:
+    context = signature.context
+    if context is None:
+        return (lambda request, _: fn(request)) if signature.takes_request else lambda _, __: fn()
+    if signature.context_by_keyword:
+        if signature.takes_request:
+            return lambda request, given: fn(request, **{context: given})
+        return lambda _, given: fn(**{context: given})
+    return fn if signature.takes_request else lambda _, given: fn(given)
+
+
+def _function_name(fn: Callable[..., Any], *, where: str) -> str:
+    name = getattr(fn, "__name__", None)
+    if name is None or name == "<lambda>":
+        raise DefinitionError(f"{where}: give it a name: @task(name=...)")
+    return str(name)
+
+
+def _docstring(source: Any) -> str:
+    # Not inspect.getdoc: a class without a docstring would get that of Task.
+    text = source.__dict__.get("__doc__") if isinstance(source, type) else source.__doc__
+    return inspect.cleandoc(text) if text else ""
+
+
+def _set(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the options that are None because they were left out."""
+    return {k: v for k, v in given.items() if v is not None or k == "timeout_s"}
+
+
+def _class_options(cls: type, base: type) -> dict[str, Any]:
+    chosen = {}
+    for name in TASK_OPTION_NAMES:
+        if name in _OWN_OPTIONS:
+            if name in cls.__dict__:
+                chosen[name] = getattr(cls, name)
+        elif inspect.getattr_static(cls, name) is not inspect.getattr_static(base, name):
+            chosen[name] = getattr(cls, name)
+    return _set(chosen)
+
+
+def _check_attributes(cls: type, base: type, *, where: str) -> None:
+    for name, value in cls.__dict__.items():
+        if name in _RESERVED:
+            raise DefinitionError(f"{where}: {name!r} is a name that Task itself uses")
+        if name.startswith("_") or name in TASK_OPTION_NAMES or name in base.__dict__:
+            continue
+        if isinstance(value, property | staticmethod | classmethod) or callable(value):
+            continue
+        known = (*TASK_OPTION_NAMES, "max_attempts", "max_retries")
+        if difflib.get_close_matches(name, known, n=1, cutoff=_NEAR_MISS):
+            meant = difflib.get_close_matches(name, known, n=1)[0]
+            reason = unknown_option(
+                meant if meant not in TASK_OPTION_NAMES else name, TASK_OPTION_NAMES
+            )
+            raise DefinitionError(f"{where}: {reason} (an attribute of your own: call it _{name})")
+
+
+def _check_execute(execute: Any, *, bound: bool, where: str) -> None:
+    check_function(execute, where=f"{where}: execute")
+    wanted = (None, None) if bound else (None, None, None)
+    try:
+        signature = inspect.signature(execute)
+        signature.bind(*wanted)
+    except TypeError:
+        raise DefinitionError(
+            f"{where}: execute must take (self, request, context), got "
+            f"execute{inspect.signature(execute)}"
+        ) from None
+    names = list(signature.parameters)[len(wanted) :]
+    if names:
+        raise DefinitionError(
+            f"{where}: execute takes a request and a context, got more: {', '.join(names)}"
+        )
+
+
+def _check_unique_key(unique_key: Any, *, where: str) -> None:
+    if not callable(unique_key):
+        return
+    try:
+        inspect.signature(unique_key).bind(None)
+    except (TypeError, ValueError):
+        raise DefinitionError(
+            f"{where}: unique_key must be a str or a function of the request alone "
+            "(in a class: a lambda or a @staticmethod)"
+        ) from None
+
+
+def _parameters(origin: type) -> tuple[Any, ...]:
+    return getattr(origin, "__parameters__", ())
+
+
+def _substitute(argument: Any, given: Mapping[Any, Any]) -> Any:
+    if isinstance(argument, TypeVar):
+        return given.get(argument, argument)
+    inner = getattr(argument, "__parameters__", ())
+    if inner and not isinstance(argument, type):
+        return argument[tuple(given.get(parameter, parameter) for parameter in inner)]
+    return argument
+
+
+def _has_type_variables(annotation: Any) -> bool:
+    if isinstance(annotation, TypeVar):
+        return True
+    return not isinstance(annotation, type) and bool(getattr(annotation, "__parameters__", ()))

@@ -1,0 +1,199 @@
+"""Tasks written as classes or as plain objects; ``function_tasks`` has the decorated functions.
+
+Each form is checked where it is defined, and knows the Butlers it was registered with; that is
+how ``SendEmail.enqueue(...)`` finds its way without a global.
+"""
+
+from __future__ import annotations
+
+import inspect
+import weakref
+from collections.abc import Callable, Coroutine, Sequence
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Generic,
+    ParamSpec,
+    Protocol,
+    TypeVar,
+    Unpack,
+    overload,
+)
+
+from butler.errors import DefinitionError, TaskNotBound
+from butler.executions import Priority
+from butler.options import (
+    DEFAULT_RETRY,
+    DEFAULT_TIMEOUT_S,
+    EnqueueOptions,
+    Isolation,
+    PriorityLike,
+    TaskOptions,
+    UniqueKey,
+)
+from butler.queue_names import DEFAULT_QUEUE
+from butler.task_spec import TaskSpec, spec_of_class
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from butler.app import Butler
+    from butler.context import TaskContext
+    from butler.handles import Handle
+    from butler.results import TaskResult
+    from butler.retries import RetryPolicy
+
+T = TypeVar("T")
+P = ParamSpec("P")
+Req = TypeVar("Req")
+Res = TypeVar("Res")
+Fn = TypeVar("Fn", bound=Callable[..., Any])
+Req_contra = TypeVar("Req_contra", contravariant=True)
+Returned_co = TypeVar("Returned_co", covariant=True)
+
+Co = Coroutine[Any, Any, T]
+
+
+class TaskLike(Protocol[Req_contra, Returned_co]):
+    """Any object that can be registered as a task.
+
+    ``execute`` must be annotated; it may be ``async def``. Attributes that are called like options
+    (``name``, ``timeout_s``, ``tags`` …) are taken as such. The object serves every attempt, from
+    several threads at once.
+    """
+
+    def execute(self, request: Req_contra, context: TaskContext, /) -> Returned_co:
+        """Run one attempt."""
+        ...
+
+
+class Binding:
+    """Which open Butlers a task is registered with."""
+
+    __slots__ = ("_butlers",)
+
+    def __init__(self) -> None:
+        self._butlers: weakref.WeakSet[Butler] = weakref.WeakSet()
+
+    def add(self, butler: Butler) -> None:
+        """The task was registered there."""
+        self._butlers.add(butler)
+
+    def the_butler(self, task: str) -> Butler:
+        """The only one; raises `TaskNotBound`, saying what to do, when there is none or another."""
+        butlers = [butler for butler in self._butlers if not butler.closed]
+        if len(butlers) == 1:
+            return butlers[0]
+        if butlers:
+            raise TaskNotBound(
+                f"{task} is registered with {len(butlers)} Butlers: say which, "
+                f"butler.enqueue({task}, request), or close those that are no longer used"
+            )
+        raise TaskNotBound(
+            f"{task} is not registered with an open Butler: call butler.register({task}) first, "
+            f"then {task}.enqueue(request) or butler.enqueue({task}, request)"
+        )
+
+
+class Task(Generic[Req, Res]):
+    """Base of a task written as a class: ``class SendEmail(Task[EmailRequest, Receipt])``.
+
+    Set options as class attributes; see `TaskOptionFields` for what they mean. ``execute`` may be
+    ``async def``. Each attempt gets an instance of its own; a class whose constructor needs
+    arguments is registered as an instance, ``butler.register(SendEmail(mailer))``, which then
+    serves all attempts.
+    """
+
+    name: ClassVar[str]
+    description: ClassVar[str]
+    tags: ClassVar[Sequence[str]] = ()
+    queue: ClassVar[str] = DEFAULT_QUEUE
+    priority: ClassVar[PriorityLike] = Priority.NORMAL
+    retry: ClassVar[RetryPolicy] = DEFAULT_RETRY
+    timeout_s: ClassVar[float | timedelta | None] = DEFAULT_TIMEOUT_S
+    isolation: ClassVar[Isolation | None] = None
+    unique_key: ClassVar[UniqueKey | None] = None
+    aliases: ClassVar[Sequence[str]] = ()
+
+    options: ClassVar[TaskOptions]
+    request_type: ClassVar[Any]
+    result_type: ClassVar[Any]
+    _butler_spec: ClassVar[TaskSpec | None] = None
+    _butler_binding: ClassVar[Binding]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._butler_binding = Binding()
+        cls._butler_spec = spec = spec_of_class(cls, Task)
+        if spec is not None:
+            cls.name, cls.description, cls.options = spec.name, spec.description, spec.options
+            cls.request_type, cls.result_type = spec.request_type, spec.result_type
+
+    def execute(
+        self, request: Req, context: TaskContext
+    ) -> Res | TaskResult[Res] | Co[Res] | Co[TaskResult[Res]]:
+        """Run one attempt; return the result, or a `TaskResult` when there is more to say."""
+        raise NotImplementedError
+
+    @overload
+    @classmethod
+    def enqueue(
+        cls: type[Task[None, Res]], /, **options: Unpack[EnqueueOptions]
+    ) -> Handle[Res]: ...
+    @overload
+    @classmethod
+    def enqueue(cls, request: Req, /, **options: Unpack[EnqueueOptions]) -> Handle[Res]: ...
+    @classmethod
+    def enqueue(cls, request: Any = None, /, **options: Unpack[EnqueueOptions]) -> Handle[Any]:
+        """Enqueue it with the Butler it is registered with; as `Butler.enqueue`."""
+        return cls._butler_binding.the_butler(cls.__name__).enqueue(cls, request, **options)
+
+    @overload
+    @classmethod
+    async def aenqueue(
+        cls: type[Task[None, Res]], /, **options: Unpack[EnqueueOptions]
+    ) -> Handle[Res]: ...
+    @overload
+    @classmethod
+    async def aenqueue(cls, request: Req, /, **options: Unpack[EnqueueOptions]) -> Handle[Res]: ...
+    @classmethod
+    async def aenqueue(
+        cls, request: Any = None, /, **options: Unpack[EnqueueOptions]
+    ) -> Handle[Any]:
+        """`enqueue` for a coroutine."""
+        butler = cls._butler_binding.the_butler(cls.__name__)
+        return await butler.aenqueue(cls, request, **options)
+
+    @classmethod
+    def handle(cls, execution_id: str) -> Handle[Res]:
+        """The handle of an execution of this task, by its id; nothing is looked up."""
+        butler = cls._butler_binding.the_butler(cls.__name__)
+        return butler.typed_handle(execution_id, cls._butler_spec)
+
+
+def class_spec(cls: type[Task[Any, Any]], *, instantiable: bool = False) -> TaskSpec:
+    """The spec of a task class; raises `DefinitionError` for an abstract one.
+
+    With ``instantiable`` also for one that cannot be made without arguments.
+    """
+    spec = cls.__dict__.get("_butler_spec")
+    if not isinstance(spec, TaskSpec):
+        raise DefinitionError(
+            f"{cls.__name__} is abstract: it needs Task[Request, Result] without type variables, "
+            "and an execute(self, request, context)"
+        )
+    if instantiable:
+        try:
+            inspect.signature(cls).bind()
+        except TypeError as error:
+            raise DefinitionError(
+                f"{cls.__name__}() cannot be made for each attempt: {error}; "
+                f"register an instance, butler.register({cls.__name__}(...)), which serves them all"
+            ) from None
+    return spec
+
+
+def class_binding(cls: type[Task[Any, Any]]) -> Binding:
+    """Which Butlers a task class is registered with."""
+    return cls._butler_binding
