@@ -91,7 +91,7 @@ class Presence:
         if self._worker is None:
             return
         try:
-            self._worker.teardown()
+            self._worker.teardown()  # type: ignore[no-untyped-call]
         except (redis.RedisError, OSError) as error:
             log_event(logger, logging.WARNING, "presence.not_ended", error=error)
 
@@ -99,15 +99,15 @@ class Presence:
         worker = _RqWorker(self._lists, name=self._name, connection=self._client)
         worker.on_stop = self._on_stop
         worker.on_shutdown = self._on_shutdown
-        worker.register_birth()
-        worker.subscribe()
+        worker.register_birth()  # type: ignore[no-untyped-call]
+        worker.subscribe()  # type: ignore[no-untyped-call]
         self._worker = worker
         self._heartbeat_at = now
         self._show_state(worker, busy=False)
 
     def _check(self, worker: _RqWorker, now: float) -> None:
         if not self._client.exists(worker.key):
-            worker.register_birth()
+            worker.register_birth()  # type: ignore[no-untyped-call]
             self._show_state(worker, busy=self._busy)
         elif now - self._heartbeat_at >= HEARTBEAT_S:
             self._heartbeat_at = now

@@ -28,14 +28,15 @@ from typing import TYPE_CHECKING, Any
 
 from butler.context import TaskContext, running_context
 from butler.errors import AttemptCancelled, InvalidRequest, TaskInterrupted, TaskTimeout
+from butler.lifecycle import fail
 from butler.log import log_event
+from butler.text import describe_error
 from butler_workers.attempts import Interrupt, Raised, Returned, conclude, refuse_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from butler.app import Butler
-
     from butler.clock import Clock
     from butler.lifecycle import Transition
     from butler_workers.attempts import Attempt
@@ -200,19 +201,22 @@ class _ThreadLane:
         return self._slots._end(attempt, transition)  # noqa: SLF001
 
     def _execute(self, attempt: Attempt) -> Transition | None:
-        begun = self._slots._begin(attempt)  # noqa: SLF001
-        if not isinstance(begun, tuple):
-            return begun
-        request, context = begun
-        token = running_context.set(context)
         end: Returned | Raised
+        token = None
         try:
+            begun = self._slots._begin(attempt)  # noqa: SLF001
+            if not isinstance(begun, tuple):
+                return begun
+            request, context = begun
+            token = running_context.set(context)
             with attempt.lock:
                 attempt.thread_id = threading.get_ident()
             end = Returned(attempt.spec.invoke(request, context))
         except BaseException as error:  # noqa: BLE001 - whatever a task raises ends its attempt
             end = Raised(error)
-        running_context.reset(token)
+        finally:
+            if token is not None:
+                running_context.reset(token)
         return _conclude(attempt, end)
 
 
@@ -279,7 +283,12 @@ class _LoopLane:
 
 
 def _conclude(attempt: Attempt, end: Returned | Raised) -> Transition | None:
-    return conclude(attempt, end, random=random.random())  # noqa: S311 - spreads retries
+    try:
+        return conclude(attempt, end, random=random.random())  # noqa: S311 - spreads retries
+    except Exception as error:
+        # A result whose own methods raise, say: the slot must survive it, the attempt must end.
+        logger.exception("attempt.not_concluded id=%s", attempt.claimed.id)
+        return fail(attempt.claimed, error=describe_error(error))
 
 
 def _close(attempt: Attempt) -> None:

@@ -36,7 +36,6 @@ from butler_workers.lease import HEARTBEAT_S
 
 if TYPE_CHECKING:
     from butler.app import Butler
-
     from butler.lifecycle import Transition
     from butler.storage.records import RunningAttempt
     from butler_workers.child import ChildConfig

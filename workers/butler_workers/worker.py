@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from butler.app import Butler
-
     from butler.clock import Clock
     from butler.lifecycle import Transition
     from butler.storage.records import Claimed, HeartbeatReply, RunningAttempt

@@ -1,0 +1,1 @@
+"""What ``butler demo`` runs: an application that indexes a folder, and the show around it."""
