@@ -1,0 +1,85 @@
+"""Which ids the wire holds: a compact set of everything in lists and hands."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from typing import TYPE_CHECKING
+
+from butler.queues import WireKeys, as_text, wire_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from redis import Redis
+
+    from butler.hands import Hands
+
+PAGE = 5_000
+UUID_LENGTH = 36
+
+
+class HeldIds:
+    """Ids that were in a queue list or in a hand when this was read.
+
+    Eight bytes an id: the last 64 bits of a UUID, 62 of them random. Among a million ids two share
+    them once in ten million readings, and the id that is taken for held then is still seen by the
+    check of its hash.
+    """
+
+    def __init__(self, ids: Iterable[str]) -> None:
+        keys = array("Q")
+        for id_ in ids:
+            key = _key(id_)
+            if key is not None:
+                keys.append(key)
+        self._keys = array("Q", sorted(keys))
+
+    def __contains__(self, execution_id: str) -> bool:
+        key = _key(execution_id)
+        if key is None:
+            return False
+        at = bisect_left(self._keys, key)
+        return at < len(self._keys) and self._keys[at] == key
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+
+def read_held(redis: Redis, hands: Hands) -> HeldIds:
+    """Read every list RQ knows of, then every hand.
+
+    In this order, because ids move from lists to hands: one that leaves its list unread is in a
+    hand when those are read. Raises `QueueUnavailable`.
+    """
+    return HeldIds(_all_ids(redis, hands))
+
+
+def _all_ids(redis: Redis, hands: Hands) -> Iterable[str]:
+    with wire_errors("look at the lists"):
+        for raw in redis.smembers(WireKeys.queues):
+            yield from _list_ids(redis, as_text(raw))
+    for worker_id in hands.workers():
+        yield from hands.ids(worker_id)
+
+
+def _list_ids(redis: Redis, key: str) -> Iterable[str]:
+    # From the tail: pops at the head shift no index counted from the tail. A push there shifts
+    # ids to where they are read twice, never to where they are missed.
+    last = -1
+    while True:
+        page = redis.lrange(key, last - PAGE + 1, last)
+        yield from map(as_text, page)
+        if len(page) < PAGE:
+            return
+        last -= PAGE
+
+
+def _key(id_: str) -> int | None:
+    # Lists hold plain RQ jobs too, whose ids may be anything.
+    if len(id_) != UUID_LENGTH:
+        return None
+    try:
+        return int(id_[19:23] + id_[24:], 16)
+    except ValueError:
+        return None

@@ -1,0 +1,155 @@
+"""The scheduler's process: its services, started when the ledger answers, stopped in order."""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import socket
+import threading
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+from butler.clock import SYSTEM_CLOCK
+from butler.connections import clone_redis
+from butler.errors import StorageUnavailable
+from butler.hands import Hands
+from butler.ids import new_token
+from butler.log import log_event
+from butler.queues import QueueWire
+from butler.recovery import Recovery
+from butler_scheduler.leader import LEADER_LEASE_S, Leader
+from butler_scheduler.reconciler import Reconciler
+from butler_scheduler.rescuer import WORKER_LEASE_S, Rescuer
+from butler_scheduler.rq_bridge import RqBridge, unregister_worker
+from butler_scheduler.stager import Stager
+from butler_scheduler.stray_hands import StrayHands
+
+if TYPE_CHECKING:
+    from butler.app import Butler
+    from butler.clock import Clock
+    from butler.storage.base import Storage
+    from butler_scheduler.service import Service
+
+logger = logging.getLogger(__name__)
+
+REDIS_TIMEOUT_S = 5.0
+LEDGER_RETRY_S = 1.0
+STOP_WITHIN_S = 3.0
+
+
+class SchedulerProcess:
+    """Runs a ledger's scheduler until it is stopped.
+
+    ``worker_lease_s`` is how long a worker may be silent, ``leader_lease_s`` how long a leader may
+    be; both must be the same in all schedulers of a ledger.
+    """
+
+    def __init__(
+        self,
+        butler: Butler,
+        *,
+        worker_lease_s: float = WORKER_LEASE_S,
+        leader_lease_s: float = LEADER_LEASE_S,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self._butler = butler
+        self._worker_lease_s = worker_lease_s
+        self._leader_lease_s = leader_lease_s
+        self._clock = clock
+        # A SimpleQueue, because a signal handler may put into it whatever its thread is doing.
+        self._orders: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._services: list[Service] = []
+
+    def run(self) -> None:
+        """Schedule until `stop` is called; then give leadership up and return.
+
+        Waits for a ledger that does not answer. Raises `SchemaOutdated` when it answers with a
+        schema this release cannot work on, and `SettingsError` when a setting cannot be used.
+        """
+        # In a thread, so that a ledger that hangs does not keep this one from hearing a signal.
+        threading.Thread(target=self._start, name="start", daemon=True).start()
+        order = self._orders.get()
+        self._stop_services()
+        if order is not None:
+            raise order
+
+    def stop(self) -> None:
+        """End `run` in good order; may be called often, from any thread and signal handler."""
+        self._orders.put(None)
+
+    def _start(self) -> None:
+        try:
+            storage = self._wait_for_ledger()
+            if storage is None:
+                return
+            services = self._make_services(storage)
+        except Exception as error:  # noqa: BLE001 - `run` raises it
+            self._orders.put(error)
+            return
+        with self._lock:
+            if not self._stopping.is_set():
+                self._services = services
+                for service in services:
+                    service.start()
+
+    def _wait_for_ledger(self) -> Storage | None:
+        waiting = False
+        while not self._stopping.is_set():
+            try:
+                storage = self._butler.storage
+                storage.ledger_id()
+            except StorageUnavailable as error:
+                if not waiting:
+                    log_event(logger, logging.WARNING, "scheduler.waiting", error=error)
+                waiting = True
+                self._stopping.wait(LEDGER_RETRY_S)
+            else:
+                return storage
+        return None
+
+    def _make_services(self, storage: Storage) -> list[Service]:
+        """All services, the leader first."""
+        # A pool of its own: this client's timeout must not follow what an application chose.
+        redis = clone_redis(self._butler.redis, timeout_s=REDIS_TIMEOUT_S)
+        wire = QueueWire(redis, ledger_id=storage.ledger_id())
+        hands, clock = Hands(redis), self._clock
+        leader = Leader(storage, holder=_own_name(), lease_s=self._leader_lease_s, clock=clock)
+        log_event(logger, logging.INFO, "scheduler.started", holder=leader.holder)
+        return [
+            leader,
+            Stager(storage, wire=wire, leader=leader, clock=clock),
+            Reconciler(storage, wire=wire, hands=hands, leader=leader, clock=clock),
+            Rescuer(
+                storage,
+                recovery=Recovery(storage, wire, hands),
+                leader=leader,
+                unregister=partial(unregister_worker, redis),
+                lease_s=self._worker_lease_s,
+                clock=clock,
+            ),
+            StrayHands(storage, hands=hands, leader=leader, clock=clock),
+            RqBridge(redis, leader=leader, clock=clock),
+        ]
+
+    def _stop_services(self) -> None:
+        self._stopping.set()
+        with self._lock:
+            services = self._services
+        # The leader resigns last, when nothing is done in its name any more. A service that hangs
+        # in a driver is not waited for: what it does is fenced by an epoch that is over.
+        deadline = time.monotonic() + STOP_WITHIN_S
+        for service in services[1:]:
+            service.ask_to_stop()
+        for service in [*services[1:], *services[:1]]:
+            left_s = max(0.5, deadline - time.monotonic())
+            if not service.stop(timeout_s=left_s):
+                log_event(logger, logging.WARNING, "service.hangs", service=service.name)
+        log_event(logger, logging.INFO, "scheduler.stopped")
+
+
+def _own_name() -> str:
+    return f"{socket.gethostname()}-{os.getpid()}-{new_token()[:8]}"

@@ -1,0 +1,82 @@
+"""The stager: what is scheduled or retrying and due becomes queued."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, ClassVar
+
+from butler.clock import SYSTEM_CLOCK
+from butler.errors import QueueUnavailable
+from butler.log import log_event
+from butler.storage.base import MAX_BATCH
+from butler_scheduler.service import Service
+
+if TYPE_CHECKING:
+    from butler.clock import Clock
+    from butler.queues import QueueWire
+    from butler.storage.base import Storage
+    from butler_scheduler.leader import Leader
+
+logger = logging.getLogger(__name__)
+
+# A row enqueued a moment ago may be due before any that was known: this bounds how late it is seen.
+LOOK_EVERY_S = 0.1
+# After a batch, more is often due within milliseconds: gather those rather than chase each.
+GATHER_S = 0.01
+
+
+class Stager(Service):
+    """Moves due executions to queued in the ledger, then pushes them.
+
+    Killed between the two, or without Redis, it leaves rows that are queued and held by nobody:
+    the reconciler pushes those.
+    """
+
+    name: ClassVar[str] = "stager"
+
+    def __init__(
+        self,
+        storage: Storage,
+        *,
+        wire: QueueWire,
+        leader: Leader,
+        batch: int = MAX_BATCH,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        super().__init__(clock=clock)
+        self._storage = storage
+        self._wire = wire
+        self._leader = leader
+        self._batch = batch
+
+    def tick(self, now: float) -> float:  # noqa: ARG002 - due times use the ledger's clock
+        """Stage what is due; sleeps exactly until the next known due time, at most 100 ms."""
+        if self._leader.epoch() is None:
+            return LOOK_EVERY_S
+        # A read: idle schedulers must not take row locks ten times a second.
+        due_in_s = self._storage.next_due_in_s()
+        if due_in_s is not None and due_in_s <= 0:
+            return GATHER_S if self._stage() else LOOK_EVERY_S
+        return LOOK_EVERY_S if due_in_s is None else min(due_in_s, LOOK_EVERY_S)
+
+    def _stage(self) -> int:
+        staged = 0
+        while not self.stopping and (epoch := self._leader.epoch()) is not None:
+            entries = self._storage.stage(epoch=epoch, limit=self._batch)
+            staged += len(entries)
+            if entries:
+                try:
+                    self._wire.push(entries)
+                except QueueUnavailable as error:
+                    log_event(
+                        logger,
+                        logging.WARNING,
+                        "stager.not_pushed",
+                        count=len(entries),
+                        error=error,
+                    )
+            if len(entries) < self._batch:
+                break
+        if staged:
+            log_event(logger, logging.DEBUG, "stager.staged", count=staged)
+        return staged
