@@ -1,0 +1,87 @@
+"""Servers and databases for tests: ``services``, ``redis_url``, ``database_url``, ``own_services``.
+
+Every xdist worker is a session of its own and so has its own servers.
+``BUTLER_TEST_SERVERS=system`` runs on the oldest servers of the machine instead of the wheels';
+if one is missing, tests fail.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def servers_origin():
+    origin = os.environ.get("BUTLER_TEST_SERVERS", "wheels")
+    assert origin in {"wheels", "system"}, f"BUTLER_TEST_SERVERS={origin}: wheels or system?"
+    return origin
+
+
+@pytest.fixture(scope="session")
+def services(tmp_path_factory, servers_origin):
+    """Embedded servers for the whole session; data does not survive the machine, only the test."""
+    from butler.embedded import EmbeddedServices
+
+    folder = tmp_path_factory.mktemp("services")
+    with EmbeddedServices(folder, durable=False, prefer=servers_origin) as services:
+        for server in (services.redis, services.postgres):
+            assert server.binary.origin == servers_origin, (
+                f"asked for {servers_origin}: {server.binary}"
+            )
+        yield services
+
+
+@pytest.fixture
+def own_services(tmp_path, servers_origin):
+    """Durable servers of one test's own, to be killed and wiped; not migrated."""
+    from butler.embedded import EmbeddedServices
+
+    with EmbeddedServices(tmp_path / "own", prefer=servers_origin) as services:
+        yield services
+
+
+@pytest.fixture
+def redis_url(services):
+    """The URL of a Redis without keys."""
+    import redis
+
+    with redis.Redis.from_url(services.redis_url) as client:
+        client.flushall()
+    return services.redis_url
+
+
+@pytest.fixture(scope="session")
+def template_database(services):
+    """The name of a migrated database that nobody connects to, to make the tests' databases of."""
+    from butler.storage.migrate import migrate
+
+    name = "butler_template"
+    _as_superuser(services, f"CREATE DATABASE {name}")
+    migrate(_url_of(services, name))
+    return name
+
+
+@pytest.fixture
+def database_url(services, template_database):
+    """The URL of a migrated database without rows, this test's own; dropped afterwards."""
+    name = f"test_{next(_numbers)}"
+    _as_superuser(services, f"CREATE DATABASE {name} TEMPLATE {template_database}")
+    yield _url_of(services, name)
+    _as_superuser(services, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+_numbers = itertools.count(1)
+
+
+def _url_of(services, database):
+    return services.database_url.replace("@/butler?", f"@/{database}?")
+
+
+def _as_superuser(services, statement):
+    import psycopg
+
+    with psycopg.connect(services.database_url, autocommit=True) as connection:
+        connection.execute(statement)
