@@ -1,0 +1,256 @@
+"""Connections to the ledger, and the one place where its statements are run and repeated.
+
+`PostgresConnections.run` sends one statement, which is one transaction, and repeats it while that
+may help: after a deadlock, and after a connection that broke, until the command timeout is over.
+Repeating is right because every statement is written so that its second run finds what the first
+one did. What a caller must know, it is told: `StorageUnavailable` where nothing was sent,
+`ReplyLost` where the statement may have been done.
+
+The pool opens at first use, so that a process that forks before it shares no socket; a child that
+was forked later finds no pool and opens its own. A connection is looked at before it is used (has
+its socket something to say? then it is probably an end) without a round trip; what that misses is
+repeated.
+
+No session state, anywhere: behind PgBouncer in transaction mode the next statement may run in
+another session. Rejected: ``SET`` at connect, session advisory locks, temporary tables, and pinning
+one connection to a thread. Prepared statements are the exception, and a setting; a pooler that
+cannot keep them is noticed and they are given up.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from butler.errors import SchemaOutdated, StorageUnavailable
+from butler.storage.postgres_statements import Statements
+from butler.storage.postgres_url import connect_options, described, redacted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import psycopg
+    from psycopg_pool import ConnectionPool
+
+    from butler.storage.postgres_driver import LedgerConnection
+
+logger = logging.getLogger("butler.storage")
+
+_FIRST_PAUSE_S = 0.02
+_LONGEST_PAUSE_S = 1.0
+_POOL_SLICE_S = 0.25
+_HOPELESS = ("authentication failed", "no password supplied", "does not exist", "no pg_hba.conf")
+
+
+class ReplyLost(StorageUnavailable):
+    """The connection broke after a statement was sent, and the ledger could not be asked again."""
+
+
+class PostgresConnections:
+    """Runs statements on a pool of at most ``size`` connections, each within ``timeout_s``."""
+
+    def __init__(
+        self, url: str, *, schema: str, timeout_s: float, size: int, prepared_statements: bool
+    ) -> None:
+        self.url = url
+        self.schema = schema
+        self.statements = Statements(schema)
+        self._timeout_s = timeout_s
+        self._size = size
+        self._prepared = prepared_statements
+        self._lock = threading.Lock()
+        self._pools: list[ConnectionPool[LedgerConnection]] = []
+        self._failure: psycopg.Error | None = None
+        self._finalizer = weakref.finalize(self, _close_all, self._pools)
+        _instances.add(self)
+
+    def close(self) -> None:
+        """Give connections back; the next statement would open new ones."""
+        with self._lock:
+            _close_all(self._pools)
+
+    def run(
+        self, name: str, params: Mapping[str, Any] | None = None, *, hot: bool = False
+    ) -> list[tuple[Any, ...]]:
+        """The rows of one statement; ``hot`` ones are prepared.
+
+        Raises psycopg's error for a value that cannot be stored, `SchemaOutdated`, `ReplyLost` and
+        `StorageUnavailable`.
+        """
+        from psycopg import Error
+
+        from butler.storage.postgres_driver import Verdict, verdict
+
+        deadline = time.monotonic() + self._timeout_s
+        pause_s = _FIRST_PAUSE_S
+        sent = False
+        while True:
+            connection, pool = self._checkout(deadline, sent=sent)
+            try:
+                return self._execute(connection, name, params, hot=hot, deadline=deadline)
+            except Error as error:
+                found = verdict(error, broken=connection.closed)
+                sent = sent or found is Verdict.LOST
+                self._settle(found, error, connection, name=name)
+                if time.monotonic() + pause_s > deadline:
+                    raise self._given_up(error, sent=sent) from error
+            finally:
+                pool.putconn(connection)
+            time.sleep(pause_s)
+            pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+
+    def _execute(
+        self,
+        connection: LedgerConnection,
+        name: str,
+        params: Mapping[str, Any] | None,
+        *,
+        hot: bool,
+        deadline: float,
+    ) -> list[tuple[Any, ...]]:
+        connection.deadline = deadline
+        cursor = connection.execute(self.statements[name], params, prepare=hot and self._prepared)
+        return cursor.fetchall() if cursor.description else []
+
+    def _settle(
+        self, found: Any, error: psycopg.Error, connection: LedgerConnection, *, name: str
+    ) -> None:
+        """Return if the statement may be repeated, else raise what the caller should see."""
+        from butler.storage.postgres_driver import Verdict, message_of
+
+        match found:
+            case Verdict.DATA:
+                raise error
+            case Verdict.SCHEMA:
+                message = (
+                    f"schema {self.schema!r} of {described(self.url)} is not what this release "
+                    f"of Butler works on: {message_of(error)}. Run: butler migrate"
+                )
+                raise SchemaOutdated(message) from error
+            case Verdict.REFUSED:
+                message = f"{described(self.url)} refused {name}: {redacted(message_of(error))}"
+                raise StorageUnavailable(message) from error
+            case Verdict.UNPREPARED:
+                self._prepared = False
+                logger.warning(
+                    "prepared statements do not survive the connection pooler before %s; "
+                    "going on without them (setting: prepared_statements)",
+                    described(self.url),
+                )
+                connection.close()
+            case Verdict.RECONNECT | Verdict.LOST:
+                connection.close()
+
+    def _checkout(
+        self, deadline: float, *, sent: bool
+    ) -> tuple[LedgerConnection, ConnectionPool[LedgerConnection]]:
+        """A connection that seems to work, and its pool."""
+        from psycopg_pool import PoolClosed, PoolTimeout
+
+        while True:
+            pool = self._pool()
+            remaining_s = deadline - time.monotonic()
+            try:
+                connection = pool.getconn(timeout=max(min(remaining_s, _POOL_SLICE_S), 0.001))
+            except PoolClosed:
+                self._drop(pool)
+            except PoolTimeout as timeout:
+                failure = self._failure
+                hopeless = failure is not None and any(w in str(failure) for w in _HOPELESS)
+                if hopeless or remaining_s <= _POOL_SLICE_S:
+                    raise self._given_up(failure or timeout, sent=sent) from failure
+            else:
+                self._failure = None
+                return connection, pool
+
+    def _given_up(self, error: psycopg.Error, *, sent: bool) -> StorageUnavailable:
+        from psycopg_pool import PoolTimeout
+
+        from butler.storage.postgres_driver import message_of
+
+        reason = redacted(message_of(error))
+        if isinstance(error, PoolTimeout):
+            reason = f"all {self._size} connections of this process are busy (pool_size)"
+        outcome = "a statement was sent and may have been done" if sent else "nothing was changed"
+        message = (
+            f"the ledger at {described(self.url)} gave no answer within {self._timeout_s:g} s: "
+            f"{reason}; {outcome}"
+        )
+        return ReplyLost(message) if sent else StorageUnavailable(message)
+
+    def _pool(self) -> ConnectionPool[LedgerConnection]:
+        with self._lock:
+            if not self._pools:
+                self._pools.append(self._open())
+            return self._pools[0]
+
+    def _drop(self, pool: ConnectionPool[LedgerConnection]) -> None:
+        with self._lock:
+            if pool in self._pools:
+                self._pools.remove(pool)
+
+    def _open(self) -> ConnectionPool[LedgerConnection]:
+        from psycopg_pool import ConnectionPool
+
+        from butler.storage.postgres_driver import LedgerConnection
+
+        return ConnectionPool(
+            "",
+            connection_class=LedgerConnection,
+            kwargs=connect_options(self.url, timeout_s=self._timeout_s)
+            | {"autocommit": True, "on_failure": self._note_failure},
+            min_size=0,
+            max_size=self._size,
+            name="butler",
+            # Failing at once hands the failure to us, who repeat; a pool's own repeats wait longer.
+            reconnect_timeout=0,
+            num_workers=1,
+            check=_check,
+            open=True,
+        )
+
+    def _note_failure(self, error: psycopg.Error) -> None:
+        self._failure = error
+
+    def forget(self) -> None:
+        """In a forked child: leave the parent's pool alone, unclosed, and start without one."""
+        _parents_pools.extend(self._pools)
+        self._pools.clear()
+        self._lock = threading.Lock()
+
+
+_parents_pools: list[Any] = []
+"""Kept for ever: a pool that is collected would say goodbye on its parent's sockets."""
+
+
+def _check(connection: LedgerConnection) -> None:
+    """Raise if the server has ended this connection while nobody used it.
+
+    An idle connection's socket has nothing to read. If it does, it is a notice or the end, and one
+    round trip tells which.
+    """
+    watched = select.poll()
+    watched.register(connection.fileno(), select.POLLIN)
+    if watched.poll(0):
+        connection.deadline = time.monotonic() + 1.0
+        connection.execute("")
+
+
+def _close_all(pools: list[Any]) -> None:
+    while pools:
+        pools.pop().close()
+
+
+def _forget_in_child() -> None:
+    for connections in list(_instances):
+        connections.forget()
+
+
+_instances: weakref.WeakSet[PostgresConnections] = weakref.WeakSet()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_in_child)

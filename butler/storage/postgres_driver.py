@@ -1,0 +1,149 @@
+"""The connection class and what psycopg's errors mean here.
+
+The only modules that import psycopg are this one, ``postgres_connections`` (inside functions) and
+``migrate``; this one does so at its top, and so is itself imported at first use.
+
+A command's time limit is kept on this side. ``statement_timeout`` would need session state, which
+PgBouncer shares between clients, or a transaction block, which costs a round trip; and it ends
+nothing when the server itself is stopped or out of reach.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import psycopg
+from psycopg.rows import TupleRow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from psycopg.abc import PQGen
+
+_Value = TypeVar("_Value")
+
+_LOOK_UP_EVERY_S = 0.1
+_CANCEL_WITHIN_S = 1.0
+
+
+class DeadlinePassed(psycopg.OperationalError):
+    """The server did not answer in time; the connection is of no more use."""
+
+
+class LedgerConnection(psycopg.Connection[TupleRow]):
+    """A connection whose statements end at ``deadline`` (monotonic), and whose birth is watched."""
+
+    deadline: float = float("inf")
+
+    @classmethod
+    def connect(  # type: ignore[override]  # everything but ours is passed on
+        cls,
+        conninfo: str = "",
+        *,
+        on_failure: Callable[[psycopg.Error], None] = lambda _: None,
+        **kwargs: Any,
+    ) -> Self:
+        """Connect; a failure is also told to ``on_failure``, since a pool keeps it to itself."""
+        try:
+            return super().connect(conninfo, **kwargs)
+        except psycopg.Error as error:
+            on_failure(error)
+            raise
+
+    def wait(self, gen: PQGen[_Value], *args: Any, **kwargs: Any) -> _Value:
+        """Wait for the server, not longer than until ``deadline``."""
+        kwargs.setdefault("interval", _LOOK_UP_EVERY_S)
+        try:
+            return super().wait(self._until_deadline(gen), *args, **kwargs)
+        except DeadlinePassed:
+            self.deadline = float("inf")
+            with contextlib.suppress(psycopg.Error):
+                self._ask_to_cancel()
+            self.close()
+            raise
+
+    def _until_deadline(self, gen: PQGen[_Value]) -> PQGen[_Value]:
+        """``gen``, looking at the clock whenever the server had nothing to say."""
+        ready: Any = None
+        while True:
+            try:
+                awaited = gen.send(ready)
+            except StopIteration as end:
+                value: _Value = end.value
+                return value
+            ready = yield awaited
+            if not ready and time.monotonic() > self.deadline:
+                raise DeadlinePassed("the server did not answer in time")
+
+    def _ask_to_cancel(self) -> None:
+        """Spare a server that lives the work of a statement nobody waits for."""
+        self.cancel_safe(timeout=_CANCEL_WITHIN_S)
+
+
+class Verdict(Enum):
+    """What to do about an error."""
+
+    AGAIN = auto()  # the statement changed nothing and may succeed when repeated
+    UNPREPARED = auto()  # a pooler gave the session that held the prepared statement to others
+    RECONNECT = auto()  # the connection works, but the statement never will on it
+    LOST = auto()  # the connection broke; whether the statement was done is unknown
+    SCHEMA = auto()  # a table or column is missing
+    DATA = auto()  # a value cannot be stored
+    REFUSED = auto()  # nothing that waiting or repeating could mend
+
+
+# cached plan must not change result type: a migration ran beside us; 25006: a failover made the
+# server a standby. Both end with a new connection.
+_RECONNECT = {"0A000", "25006"}
+_UNPREPARED = {"26000", "42P05"}
+_SCHEMA = {"3F000", "42P01", "42703"}
+_AGAIN_CLASSES = {"40", "53", "58"}
+_AGAIN = {"55P03", "55006"}
+_LOST_CLASSES = {"08"}
+_LOST = {"57P01", "57P02", "57P03", "57P04", "57P05", "25P03"}
+_DATA_CLASSES = {"22", "23", "54"}
+
+
+def verdict(error: psycopg.Error, *, broken: bool) -> Verdict:
+    """What an error means; ``broken`` says that the connection is gone."""
+    code = error.sqlstate or ""
+    if code[:2] in _LOST_CLASSES or code in _LOST:
+        return Verdict.LOST
+    for found, codes in (
+        (Verdict.RECONNECT, _RECONNECT),
+        (Verdict.UNPREPARED, _UNPREPARED),
+        (Verdict.SCHEMA, _SCHEMA),
+        (Verdict.AGAIN, _AGAIN),
+    ):
+        if code in codes:
+            return found
+    if code[:2] in _AGAIN_CLASSES:
+        return Verdict.AGAIN
+    if code[:2] in _DATA_CLASSES or isinstance(error, psycopg.DataError):
+        return Verdict.DATA
+    if broken and isinstance(error, psycopg.OperationalError):
+        return Verdict.LOST
+    return Verdict.REFUSED
+
+
+def message_of(error: BaseException) -> str:
+    """The error's own words in one line, without the server's context lines."""
+    if isinstance(error, psycopg.Error) and error.diag.message_primary:
+        detail = error.diag.message_detail
+        return error.diag.message_primary + (f" ({detail})" if detail else "")
+    return " ".join(str(error).split())
+
+
+def data_refusal(error: BaseException) -> str | None:
+    """Why a value could not be stored, if that is what the error says.
+
+    psycopg itself refuses NUL, and Python lone surrogates, before anything is sent.
+    """
+    if isinstance(error, UnicodeEncodeError):
+        return f"text must hold no lone surrogate, got {error.object[error.start : error.end]!a}"
+    if isinstance(error, psycopg.Error) and verdict(error, broken=False) is Verdict.DATA:
+        return message_of(error)
+    return None

@@ -1,0 +1,105 @@
+"""What the leading scheduler asks: leadership itself, what is due, what is queued.
+
+``stage`` keeps a floor: the moment up to which an earlier call has read the due index to its end.
+Entries below it are dead ones, which stay as long as the oldest open transaction and would be read
+again at each call (299,000 of them: 38 ms against 0.6). A transaction that commits late may still
+bring a row below the floor, so every `_WHOLE_LOOK_EVERY_S` the floor is left out.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from butler.storage import postgres_literals as literals
+from butler.storage import postgres_rows as rows
+from butler.storage.records import Leadership
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from butler.storage.postgres_connections import PostgresConnections
+    from butler.storage.records import QueueEntry
+
+_WHOLE_LOOK_EVERY_S = 1.0
+
+
+class PostgresLeader:
+    """The scheduler's statements on one ledger."""
+
+    def __init__(self, connections: PostgresConnections) -> None:
+        self._connections = connections
+        self._floor: datetime | None = None
+        self._whole_look_at = float("-inf")
+
+    def leadership(self) -> Leadership:
+        """Who leads now."""
+        ((holder, epoch, counter),) = self._connections.run("leadership")
+        return Leadership(holder=holder, epoch=epoch, counter=counter)
+
+    def take(self, holder: str, *, observed: Leadership) -> int | None:
+        """Lead if nothing moved since ``observed``; the new epoch."""
+        params = {
+            "holder": holder,
+            "observed_holder": observed.holder,
+            "observed_epoch": str(observed.epoch),
+            "observed_counter": str(observed.counter),
+        }
+        for (epoch,) in self._connections.run("take_leadership", params):
+            return int(epoch)
+        # Nobody else becomes this holder in this epoch: the reply to an earlier try was lost.
+        now = self.leadership()
+        mine = now.holder == holder != observed.holder and now.epoch == observed.epoch + 1
+        return now.epoch if mine else None
+
+    def renew(self, holder: str, *, epoch: int) -> bool:
+        """Raise the leader's counter; False when somebody else leads."""
+        params = {"holder": holder, "epoch": str(epoch)}
+        return bool(self._connections.run("renew_leadership", params))
+
+    def resign(self, holder: str, *, epoch: int) -> None:
+        """Leave the place empty, if it is still held."""
+        self._connections.run("resign_leadership", {"holder": holder, "epoch": str(epoch)})
+
+    def stage(self, *, epoch: int, limit: int) -> list[QueueEntry]:
+        """Move due executions to queued, oldest first."""
+        now_s = time.monotonic()
+        floor = self._floor_at(now_s)
+        params = {
+            "epoch": str(epoch),
+            "limit": str(limit),
+            "floor": None if floor is None else floor.isoformat(),
+        }
+        found = self._connections.run("stage", params, hot=True)
+        entries = [rows.entry(row[2:]) for row in found if row[2] is not None]
+        leads, moment = found[0][:2]
+        if leads and len(entries) < limit:
+            self._floor = moment
+            if floor is None:
+                self._whole_look_at = now_s
+        return entries
+
+    def next_due_in_s(self) -> float | None:
+        """Seconds until the next scheduled or retrying execution is due (<= 0: now)."""
+        floor = self._floor_at(time.monotonic())
+        params = {"floor": None if floor is None else floor.isoformat()}
+        for (seconds,) in self._connections.run("next_due", params, hot=True):
+            return float(seconds)
+        return None
+
+    def queued(
+        self, *, min_age_s: float, after: tuple[datetime, str] | None, limit: int
+    ) -> list[tuple[datetime, QueueEntry]]:
+        """Executions queued for at least ``min_age_s``, in (queued_at, id) order."""
+        params = {
+            "min_age_s": repr(min_age_s),
+            "after_at": None if after is None else after[0].isoformat(),
+            "after_id": after[1] if after is not None and literals.is_uuid(after[1]) else None,
+            "limit": str(limit),
+        }
+        found = self._connections.run("queued", params)
+        return [(rows.in_utc(row[7]), rows.entry(row)) for row in found]
+
+    def _floor_at(self, now_s: float) -> datetime | None:
+        fresh = now_s - self._whole_look_at < _WHOLE_LOOK_EVERY_S
+        return self._floor if fresh else None

@@ -1,0 +1,45 @@
+"""The SQL files, with the schema's name in place."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+from butler.errors import SettingsError
+
+_LONGEST_IDENTIFIER_BYTES = 63
+
+
+def quoted_schema(schema: str) -> str:
+    """The schema's name as an SQL identifier; `SettingsError` for one Postgres would not keep."""
+    size = len(schema.encode("utf-8", "replace"))
+    if not 1 <= size <= _LONGEST_IDENTIFIER_BYTES or "\0" in schema:
+        raise SettingsError(
+            f"schema must be a name of 1 to {_LONGEST_IDENTIFIER_BYTES} bytes without NUL, "
+            f"got {schema!r}"
+        )
+    return '"' + schema.replace('"', '""') + '"'
+
+
+class Statements:
+    """The statements of one schema, by file name."""
+
+    def __init__(self, schema: str) -> None:
+        self._schema = quoted_schema(schema).replace("%", "%%")
+        self._loaded: dict[str, bytes] = {}
+
+    def __getitem__(self, name: str) -> bytes:
+        """The statement in ``sql/<name>.sql``."""
+        statement = self._loaded.get(name)
+        if statement is None:
+            statement = _source(name).replace("{schema}", self._schema).encode()
+            self._loaded[name] = statement
+        return statement
+
+
+@cache
+def _source(name: str) -> str:
+    """A file without its comments: psycopg keeps parsed statements only up to 4 kB."""
+    text = files("butler.storage").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
+    lines = [line.rstrip() for line in text.splitlines()]
+    return "\n".join(line for line in lines if line and not line.lstrip().startswith("--"))

@@ -1,0 +1,41 @@
+-- End what waits and ask what runs to end: one UPDATE, so that no claim slips between the cases.
+WITH locked AS MATERIALIZED (
+    SELECT e.*
+    FROM unnest(%(ids)s::uuid[]) AS wanted (id)
+    CROSS JOIN LATERAL (
+        SELECT
+            x.id, x.status, x.task, x.queue, x.priority, x.attempt, x.timeout_s, x.created_at,
+            x.unique_key, x.worker_id
+        FROM {schema}.executions AS x
+        WHERE x.id = wanted.id
+        OFFSET 0
+        FOR UPDATE
+    ) AS e
+),
+moved AS (
+    UPDATE {schema}.executions AS e
+    SET status = CASE WHEN locked.status = 'running' THEN 'running' ELSE 'cancelled' END,
+        cancel_requested_at = coalesce(e.cancel_requested_at, now()),
+        finished_at = CASE WHEN locked.status = 'running' THEN NULL ELSE now() END,
+        reason = CASE WHEN locked.status = 'running' THEN e.reason END
+    FROM locked
+    WHERE e.id = locked.id
+        AND locked.status IN ('scheduled', 'queued', 'running', 'retrying')
+    RETURNING e.id, e.status
+),
+freed AS (
+    DELETE FROM {schema}.unique_keys AS k
+    USING locked
+    WHERE locked.status IN ('scheduled', 'queued', 'retrying')
+        AND locked.unique_key IS NOT NULL
+        AND k.task = locked.task
+        AND k.key = locked.unique_key
+        AND k.execution_id = locked.id
+)
+SELECT
+    locked.id::text, locked.task, locked.queue, locked.priority, locked.attempt,
+    locked.timeout_s, locked.created_at, locked.status, moved.status,
+    CASE WHEN locked.status = 'running' THEN w.name END
+FROM locked
+LEFT JOIN moved ON moved.id = locked.id
+LEFT JOIN {schema}.workers AS w ON w.id = locked.worker_id

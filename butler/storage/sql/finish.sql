@@ -1,0 +1,83 @@
+-- End a batch of attempts, each in its own way; see finish_succeeded.sql for the fence and locks.
+--
+-- A requested cancel turns everything but a success into cancelled. All in one statement: the
+-- attempt's record, the row, and the unique key of an execution that is over.
+WITH fenced AS MATERIALIZED (
+    SELECT
+        t.*,
+        e.task, e.unique_key, e.worker_id, e.started_at,
+        CASE
+            WHEN e.cancel_requested_at IS NOT NULL AND t.wanted <> 'succeeded' THEN 'cancelled'
+            ELSE t.wanted
+        END AS status
+    FROM unnest(
+        %(ids)s::uuid[], %(attempts)s::integer[], %(tokens)s::uuid[], %(statuses)s::text[],
+        %(outcomes)s::text[], %(counted)s::boolean[], %(delays_s)s::double precision[],
+        %(results)s::text[], %(errors)s::text[], %(reasons)s::text[], %(alone)s::boolean[],
+        %(crashes)s::smallint[]
+    ) AS t (
+        id, attempt, claim_token, wanted, outcome, counted, delay_s, result, error, reason, alone,
+        crashes
+    )
+    CROSS JOIN LATERAL (
+        SELECT
+            x.status, x.attempt, x.claim_token, x.cancel_requested_at, x.task, x.unique_key,
+            x.worker_id, x.started_at
+        FROM {schema}.executions AS x
+        WHERE x.id = t.id
+        OFFSET 0
+        FOR UPDATE
+    ) AS e
+    WHERE t.id >= '00000000-0000-0000-0000-000000000000'::uuid
+        AND t.id <= 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid
+        AND e.status = 'running'
+        AND e.attempt = t.attempt
+        AND e.claim_token = t.claim_token
+),
+ending AS MATERIALIZED (
+    SELECT fenced.*, fenced.status IN ('succeeded', 'failed', 'cancelled') AS finished
+    FROM fenced
+),
+recorded AS (
+    INSERT INTO {schema}.execution_attempts (
+        execution_id, attempt, claim_token, outcome, counted, worker_id, started_at, finished_at,
+        error
+    )
+    SELECT
+        ending.id, ending.attempt, ending.claim_token, ending.outcome, ending.counted,
+        ending.worker_id, ending.started_at, now(), ending.error::jsonb
+    FROM ending
+    WHERE ending.outcome <> 'succeeded'
+    ON CONFLICT (execution_id, attempt) DO NOTHING
+),
+freed AS (
+    DELETE FROM {schema}.unique_keys AS k
+    USING ending
+    WHERE ending.finished
+        AND ending.unique_key IS NOT NULL
+        AND k.task = ending.task
+        AND k.key = ending.unique_key
+        AND k.execution_id = ending.id
+)
+UPDATE {schema}.executions AS e
+SET status = ending.status,
+    result = CASE WHEN ending.status = 'succeeded' THEN ending.result::jsonb END,
+    error = ending.error::jsonb,
+    uncounted = e.uncounted + CASE WHEN ending.counted THEN 0 ELSE 1 END,
+    crashes = ending.crashes,
+    alone = ending.alone,
+    reason = CASE WHEN ending.finished THEN NULL ELSE ending.reason END,
+    worker_id = CASE WHEN ending.finished THEN e.worker_id END,
+    started_at = CASE WHEN ending.finished THEN e.started_at END,
+    finished_at = CASE WHEN ending.finished THEN now() END,
+    queued_at = CASE WHEN ending.status = 'queued' THEN now() ELSE e.queued_at END,
+    run_at = CASE ending.status
+        WHEN 'scheduled' THEN now() + make_interval(secs => ending.delay_s)
+        WHEN 'retrying' THEN now() + make_interval(secs => ending.delay_s)
+        WHEN 'queued' THEN now()
+        ELSE e.run_at
+    END
+FROM ending
+WHERE e.id = ending.id
+RETURNING
+    e.id::text, e.task, e.queue, e.priority, e.attempt, e.timeout_s, e.created_at, e.status

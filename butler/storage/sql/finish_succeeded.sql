@@ -1,0 +1,41 @@
+-- End a batch of attempts that all succeeded: the common batch, kept cheap (finish.sql ends any).
+--
+-- The fence is (id, attempt, claim token) on a running row, read from the rows as they were locked,
+-- in the order of the ids given; for OFFSET 0 and the range that holds every uuid see claim.sql.
+-- The commit is synchronous: what a caller is told to be done stays done.
+WITH ending AS MATERIALIZED (
+    SELECT t.id, t.result, e.task, e.unique_key
+    FROM unnest(
+        %(ids)s::uuid[], %(attempts)s::integer[], %(tokens)s::uuid[], %(results)s::text[]
+    ) AS t (id, attempt, claim_token, result)
+    CROSS JOIN LATERAL (
+        SELECT x.status, x.attempt, x.claim_token, x.task, x.unique_key
+        FROM {schema}.executions AS x
+        WHERE x.id = t.id
+        OFFSET 0
+        FOR UPDATE
+    ) AS e
+    WHERE t.id >= '00000000-0000-0000-0000-000000000000'::uuid
+        AND t.id <= 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid
+        AND e.status = 'running'
+        AND e.attempt = t.attempt
+        AND e.claim_token = t.claim_token
+),
+freed AS (
+    DELETE FROM {schema}.unique_keys AS k
+    USING ending
+    WHERE ending.unique_key IS NOT NULL
+        AND k.task = ending.task
+        AND k.key = ending.unique_key
+        AND k.execution_id = ending.id
+)
+UPDATE {schema}.executions AS e
+SET status = 'succeeded',
+    result = ending.result::jsonb,
+    error = NULL,
+    alone = false,
+    finished_at = now()
+FROM ending
+WHERE e.id = ending.id
+RETURNING
+    e.id::text, e.task, e.queue, e.priority, e.attempt, e.timeout_s, e.created_at, e.status

@@ -1,0 +1,3 @@
+-- Who leads now.
+SELECT l.holder, l.epoch, l.counter
+FROM {schema}.leadership AS l
