@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -142,9 +143,11 @@ def check_enqueue_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def unknown_option(name: str, known: Iterable[str]) -> str:
     """Why there is no such option, and what was probably meant."""
-    misplaced = _MISPLACED.get(name)
-    if misplaced and misplaced[0] not in known:
-        return f"no option {name!r} here; write {misplaced[1]}"
+    known = tuple(known)
+    elsewhere = {other: how for other, how in _ELSEWHERE.items() if other not in known}
+    close = difflib.get_close_matches(name, (*known, *elsewhere), n=1)
+    if close and close[0] in elsewhere:
+        return f"no option {name!r} here; write {elsewhere[close[0]]}"
     return f"no option {name!r}{did_you_mean(name, known)}"
 
 
@@ -296,16 +299,17 @@ _ENQUEUE_CHECKS: Mapping[str, Callable[[Any], Any]] = {
 
 TASK_OPTION_NAMES = tuple(field.name for field in fields(TaskOptions))
 
-# Names people know from elsewhere, each with the option it is about and how to write it here.
-_MISPLACED = {
-    "max_attempts": ("max_attempts", "retry=RetryPolicy(max_attempts=...)"),
-    "max_retries": ("max_retries", "retry=RetryPolicy(max_attempts=...), one more than retries"),
-    "retries": ("retries", "retry=RetryPolicy(max_attempts=...), one more than retries"),
-    "retry": ("retry", "max_attempts=..."),
-    "delay_s": ("delay_s", "it where the task is enqueued"),
-    "run_at": ("run_at", "it where the task is enqueued"),
-    "user_id": ("user_id", "it where the task is enqueued"),
-    "isolation": ("isolation", "it where the task is defined"),
-    "countdown": ("countdown", "delay_s=..."),
-    "eta": ("eta", "run_at=..."),
+# What people may look for in the wrong place, and how it is written.
+_ELSEWHERE = {
+    "max_attempts": "retry=RetryPolicy(max_attempts=...)",
+    "max_retries": "retry=RetryPolicy(max_attempts=...), which counts the first attempt too",
+    "retries": "retry=RetryPolicy(max_attempts=...), which counts the first attempt too",
+    "retry": "max_attempts=..., or retry=RetryPolicy(...) where the task is defined",
+    "isolation": "isolation=... where the task is defined",
+    "aliases": "aliases=... where the task is defined",
+    "delay_s": "delay_s=... where the task is enqueued",
+    "run_at": "run_at=... where the task is enqueued",
+    "user_id": "user_id=... where the task is enqueued",
+    "countdown": "delay_s=... where the task is enqueued",
+    "eta": "run_at=... where the task is enqueued",
 }

@@ -37,8 +37,6 @@ class Settings(BaseSettings):
     migrate: Literal["never", "auto"] = "never"
     pool_size: int = Field(default=4, ge=1, le=100)
     command_timeout_s: float = Field(default=30.0, gt=0, le=3600)
-    max_request_bytes: int = Field(default=1024 * 1024, ge=1, le=64 * 1024 * 1024)
-    max_result_bytes: int = Field(default=1024 * 1024, ge=1, le=64 * 1024 * 1024)
 
     def need_redis_url(self) -> str:
         """The URL in clear; raises `SettingsError` when there is none."""
@@ -93,6 +91,8 @@ def load_settings(**arguments: Any) -> Settings:
     given = {name: value for name, value in arguments.items() if value is not None}
     try:
         return Settings(**given)
+    except SettingsError:
+        raise
     except ValidationError as error:
         problems = "; ".join(_problem(detail) for detail in error.errors(include_input=False))
         raise SettingsError(f"settings cannot be used: {problems}") from None

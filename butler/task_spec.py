@@ -33,6 +33,8 @@ Call = Callable[[Any, "TaskContext"], Any]
 # Options that belong to the class that writes them; the others are inherited.
 _OWN_OPTIONS = frozenset({"name", "description", "aliases"})
 _RESERVED = frozenset({"options", "request_type", "result_type", "enqueue", "aenqueue", "handle"})
+# A class may have attributes of its own; only what is nearly one of these must be a slip.
+_NOTICED = (*TASK_OPTION_NAMES, "max_attempts", "max_retries", "retries")
 _NEAR_MISS = 0.85
 
 
@@ -256,12 +258,8 @@ def _check_attributes(cls: type, base: type, *, where: str) -> None:
             continue
         if isinstance(value, property | staticmethod | classmethod) or callable(value):
             continue
-        known = (*TASK_OPTION_NAMES, "max_attempts", "max_retries")
-        if difflib.get_close_matches(name, known, n=1, cutoff=_NEAR_MISS):
-            meant = difflib.get_close_matches(name, known, n=1)[0]
-            reason = unknown_option(
-                meant if meant not in TASK_OPTION_NAMES else name, TASK_OPTION_NAMES
-            )
+        if difflib.get_close_matches(name, _NOTICED, n=1, cutoff=_NEAR_MISS):
+            reason = unknown_option(name, TASK_OPTION_NAMES)
             raise DefinitionError(f"{where}: {reason} (an attribute of your own: call it _{name})")
 
 

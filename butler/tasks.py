@@ -102,7 +102,7 @@ class Task(Generic[Req, Res]):
     Set options as class attributes; see `TaskOptionFields` for what they mean. ``execute`` may be
     ``async def``. Each attempt gets an instance of its own; a class whose constructor needs
     arguments is registered as an instance, ``butler.register(SendEmail(mailer))``, which then
-    serves all attempts.
+    serves all attempts. A ``unique_key`` that depends on the request is a ``@staticmethod``.
     """
 
     name: ClassVar[str]
@@ -113,7 +113,7 @@ class Task(Generic[Req, Res]):
     retry: ClassVar[RetryPolicy] = DEFAULT_RETRY
     timeout_s: ClassVar[float | timedelta | None] = DEFAULT_TIMEOUT_S
     isolation: ClassVar[Isolation | None] = None
-    unique_key: ClassVar[UniqueKey | None] = None
+    unique_key: UniqueKey | None = None
     aliases: ClassVar[Sequence[str]] = ()
 
     options: ClassVar[TaskOptions]

@@ -1,0 +1,79 @@
+"""mypy and pyright infer ``Handle[Result]`` for each form of task, and refuse a wrong request.
+
+``cases/good.py`` must pass as it is; in ``cases/bad.py`` exactly the lines marked ``# error`` must
+fail. Both run in a folder of their own, so that neither a configuration nor a cache of this
+checkout decides.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+CASES = Path(__file__).parent / "cases"
+
+# Each checker runs once, over both files, in one process of the suite.
+pytestmark = [pytest.mark.xdist_group("typing"), pytest.mark.timeout(600)]
+
+
+def marked_lines(name: str) -> set[int]:
+    lines = (CASES / name).read_text(encoding="utf-8").splitlines()
+    return {number for number, line in enumerate(lines, start=1) if line.endswith("  # error")}
+
+
+def run(command: list[str], *, folder: Path) -> str:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    # 0: nothing found, 1: errors found; anything else is a checker that did not run.
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    return done.stdout
+
+
+def run_mypy(folder: Path) -> list[tuple[str, int, str]]:
+    options = ["--strict", "--hide-error-context", "--no-error-summary", "--cache-dir=cache"]
+    output = run([sys.executable, "-m", "mypy", *options, "good.py", "bad.py"], folder=folder)
+    found = re.findall(r"^(\w+\.py):(\d+): error: (.*)$", output, re.MULTILINE)
+    return [(name, int(line), message) for name, line, message in found]
+
+
+def run_pyright(folder: Path) -> list[tuple[str, int, str]]:
+    config = {"include": ["good.py", "bad.py"], "typeCheckingMode": "strict"}
+    (folder / "pyrightconfig.json").write_text(json.dumps(config), encoding="utf-8")
+    command = [sys.executable, "-m", "pyright", "--pythonpath", sys.executable, "--outputjson"]
+    report = json.loads(run(command, folder=folder))
+    assert report["summary"]["filesAnalyzed"] == 2
+    return [
+        (Path(item["file"]).name, item["range"]["start"]["line"] + 1, item["message"])
+        for item in report["generalDiagnostics"]
+        if item["severity"] == "error"
+    ]
+
+
+@pytest.fixture(scope="module", params=[run_mypy, run_pyright], ids=["mypy", "pyright"])
+def errors(request, tmp_path_factory) -> dict[str, dict[int, str]]:
+    """What a checker has to say, by file and line."""
+    folder = tmp_path_factory.mktemp("typing")
+    for case in CASES.glob("*.py"):
+        shutil.copy(case, folder)
+    found: dict[str, dict[int, str]] = defaultdict(dict)
+    for name, line, message in request.param(folder):
+        found[name][line] = message
+    return found
+
+
+def test_a_type_checker_infers_the_result_of_each_form_of_task(errors):
+    assert errors["good.py"] == {}
+
+
+def test_a_type_checker_refuses_exactly_the_lines_that_are_wrong(errors):
+    assert set(errors["bad.py"]) == marked_lines("bad.py"), errors["bad.py"]
+
+
+def test_the_bad_cases_are_marked():
+    assert len(marked_lines("bad.py")) > 30
