@@ -40,7 +40,7 @@ def cancel_one(rows: RowTable, workers: WorkerTable, execution_id: str, *, now: 
         before=before,
         after=row.status,
         entry=row.to_entry(),
-        worker_name=workers.name(row.worker_id) if before is _S.RUNNING else None,
+        worker_name=workers.name(row.worker_id),
     )
 
 

@@ -106,6 +106,13 @@ def test_another_token_wins_nothing_of_what_runs(ledger):
     assert (reply.won, [refused.status for refused in reply.refused]) == ((), [S.RUNNING])
 
 
+def test_a_token_repeats_a_claim_for_its_own_worker_alone(ledger):
+    token = new_token()
+    [claimed] = ledger.won(ledger.enqueue(), worker=ledger.worker(), token=token)
+    reply = ledger.claim(claimed.id, worker=ledger.worker(), token=token)
+    assert (reply.won, [refused.status for refused in reply.refused]) == ((), [S.RUNNING])
+
+
 def test_a_worker_nobody_registered_wins_nothing(ledger):
     id_ = ledger.enqueue()
     reply = ledger.claim(id_, worker=new_id())

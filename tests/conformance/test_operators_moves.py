@@ -61,6 +61,15 @@ def test_a_retry_resets_the_crash_count(ledger):
     assert (claimed.crashes, claimed.alone) == (0, False)
 
 
+def test_a_suspect_that_was_cancelled_and_retried_runs_among_others(ledger):
+    claimed = ledger.running()
+    ledger.done(lifecycle.crash(claimed, cause="exit 1"))
+    ledger.cancel(claimed.id)
+    ledger.retry(claimed.id)
+    [again] = ledger.won(claimed.id)
+    assert not again.alone
+
+
 def test_a_retried_execution_can_succeed(ledger):
     id_ = ledger.put_in(S.FAILED)
     ledger.retry(id_)

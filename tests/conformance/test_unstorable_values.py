@@ -132,5 +132,10 @@ def test_progress_text_is_never_refused(storage, ledger, message):
             for attempt in (claimed, neighbour)
         ]
     )
-    assert ledger.get(claimed.id).progress.percent == 50.0
+    shown = ledger.get(claimed.id).progress
+    assert shown.percent == 50.0
+    assert "\x00" not in shown.message
+    assert shown.message.startswith("a")
+    assert shown.message.encode()
+    assert [shown.message] == [event.message for event in storage.events(claimed.id)]
     assert ledger.get(neighbour.id).progress.message == "fine"
