@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from ledger_driver import fail, fail_or_retry
+from ledger_driver import fail, fail_or_retry, race
 
 from butler import lifecycle
 from butler.executions import ExecutionStatus
@@ -161,3 +161,21 @@ def test_a_batch_is_answered_in_order(storage, ledger, move):
 @pytest.mark.parametrize("move", ["retry", "delete"])
 def test_an_empty_batch_is_fine(storage, move):
     assert getattr(storage, move)([]) == []
+
+
+def test_of_two_retries_at_once_one_is_made(storage, ledger):
+    for _ in range(10):
+        id_ = ledger.put_in(S.FAILED)
+        moves = race(*[lambda id_=id_: ledger.retry(id_)] * 3)
+        assert sorted(moved.changed for moved in moves) == [False, False, True]
+        assert [moved.after for moved in moves] == [S.QUEUED, S.QUEUED, S.QUEUED]
+
+
+def test_a_retry_and_a_delete_at_once_leave_one_of_both(storage, ledger):
+    for _ in range(10):
+        id_ = ledger.put_in(S.FAILED)
+        retried, deleted = race(
+            lambda id_=id_: ledger.retry(id_), lambda id_=id_: ledger.delete(id_)
+        )
+        assert sorted([retried.changed, deleted.changed]) == [False, True]
+        assert deleted.changed == (storage.get(id_) is None)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from ledger_driver import fail_or_retry, forged
+from ledger_driver import fail_or_retry, forged, race
 
 from butler import lifecycle
 from butler.executions import Progress
@@ -139,3 +139,15 @@ def test_a_success_keeps_its_last_progress(storage, ledger):
 
 def test_an_empty_batch_is_fine(storage):
     assert storage.report_progress([]) is None
+
+
+def test_overlapping_reports_and_ends_do_not_deadlock(storage, ledger):
+    claimed = ledger.won(*[ledger.enqueue() for _ in range(40)])
+    reports = [report(attempt, 10.0) for attempt in claimed]
+    ends = [lifecycle.succeed(attempt, result=None) for attempt in claimed]
+    _, _, finished = race(
+        lambda: storage.report_progress(reports),
+        lambda: storage.report_progress(reports[::-1]),
+        lambda: storage.finish(ends[20:] + ends[:20]),
+    )
+    assert all(reply.applied for reply in finished)

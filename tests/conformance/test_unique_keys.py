@@ -121,3 +121,15 @@ def test_a_retried_attempt_gives_its_key_back_at_the_end(ledger):
     [claimed] = ledger.won(id_)
     ledger.done(fail(claimed))
     assert ledger.enqueue(unique_key="k")
+
+
+def test_a_retry_and_an_insert_at_once_leave_one_holder(storage, ledger):
+    for index in range(10):
+        key = f"k{index}"
+        id_ = ledger.put_in(S.CANCELLED, unique_key=key)
+        new = new_execution(unique_key=key)
+        moved, [inserted] = race(
+            lambda id_=id_: ledger.retry(id_), lambda new=new: storage.insert([new])
+        )
+        assert moved.changed != inserted.created
+        assert inserted.id == (new.id if inserted.created else id_)

@@ -213,3 +213,11 @@ def test_a_heartbeat_and_a_loss_leave_one_truth(storage, ledger):
             lambda worker=worker, seen=seen: storage.lose_worker(worker, counter=seen),
         )
         assert reply.lost == lost == row(storage, worker).lost
+
+
+def test_overlapping_heartbeats_each_count(storage, ledger):
+    workers = [ledger.worker() for _ in range(20)]
+    before = {worker: pulse(storage, worker).counter for worker in workers}
+    race(*[lambda order=order: storage.heartbeat(order) for order in (workers, workers[::-1])] * 2)
+    for worker in workers:
+        assert pulse(storage, worker).counter >= before[worker] + 4
