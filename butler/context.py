@@ -296,6 +296,11 @@ class TaskContext(Producer):
     def _place(self, orders: Sequence[Order], *, parent: Parent | None = None) -> list[Handle[Any]]:
         return self._butler._place(orders, parent=parent or self._as_parent())  # noqa: SLF001
 
+    async def _aplace(
+        self, orders: Sequence[Order], *, parent: Parent | None = None
+    ) -> list[Handle[Any]]:
+        return await self._butler._aplace(orders, parent=parent or self._as_parent())  # noqa: SLF001
+
     def _as_parent(self) -> Parent:
         from butler.producing import Parent
 

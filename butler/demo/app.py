@@ -106,7 +106,7 @@ def unsteady(request: Note, context: TaskContext) -> int:
     return context.attempt
 
 
-@butler.task(queue=QUEUE, tags=["demo"])
+@butler.task(queue=QUEUE, tags=["demo"], priority="high")
 async def remind(request: Note) -> str:
     """Be on time: the demo schedules it two seconds ahead."""
     return request.text

@@ -68,7 +68,6 @@ class Child:
         self._config = config
         self._line = line
         self._done = threading.Event()
-        self._drain_within_s: float | None = None
         self._worker = Worker(
             load_app(config.app, config.app_dir),
             queues=config.queues,
@@ -92,14 +91,13 @@ class Child:
             # Its attempts were interrupted and may not write; give their clean-up a moment.
             self._wait_for_ends(INTERRUPTED_GRACE_S)
             return EXIT_LOST
-        timeout_s = self._drain_within_s
-        self._worker.drain(self._config.drain_timeout_s if timeout_s is None else timeout_s)
+        self._worker.drain(self._config.drain_timeout_s)
         return 0
 
     def stop(self, within_s: float | None = None) -> None:
         """Drain, within the configured time or a shorter one."""
         if within_s is not None:
-            self._drain_within_s = within_s
+            self._worker.hurry(within_s)
         self._done.set()
 
     def _listen(self) -> None:

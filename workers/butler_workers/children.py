@@ -28,6 +28,7 @@ class ChildProcess:
         self.solo = config.solo
         self.ready = False
         self.draining = False
+        self.killed = False
         self.started_at = time.monotonic()
         self.line = ControlLine(ours)
         self.name = ""
@@ -50,7 +51,8 @@ class ChildProcess:
         return self._process.poll()
 
     def kill(self) -> None:
-        """End it now."""
+        """End it now, as it does not end by itself."""
+        self.killed = True
         self._process.kill()
 
     def drain(self, within_s: float | None) -> None:

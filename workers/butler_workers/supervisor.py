@@ -45,6 +45,8 @@ logger = logging.getLogger(__name__)
 TICK_S = 0.05
 DRAIN_SLACK_S = 15.0
 SOLO_IDLE_S = 5.0
+SOLO_PATIENCE_S = 0.5
+MAX_SOLOS = 32
 CRASH_WINDOW_S = 10.0
 MAX_BACK_OFF_S = 30.0
 
@@ -63,6 +65,7 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._suspects: deque[tuple[str, str, str]] = deque()
         self._solo_free: dict[str, float] = {}
+        self._solo_started_at = 0.0
         self._funerals = Funerals(butler)
         self._heartbeats = Heartbeats(butler, self._children)
         self._stop_requests = 0
@@ -147,11 +150,20 @@ class Supervisor:
                 del self._solo_free[worker_id]
             elif now - self._solo_free[worker_id] > SOLO_IDLE_S:
                 child.drain(0)
-        solos = sum(1 for c in self._children.values() if c.solo and not c.draining)
-        wanted = min(self._processes, len(self._suspects))
-        if not self._stop_requests and now >= self._start_after:
-            for _ in range(wanted - solos):
-                self._start(solo=True)
+        if self._suspects and not self._stop_requests and now >= self._start_after:
+            self._start_solo_if_needed(now)
+
+    def _start_solo_if_needed(self, now: float) -> None:
+        """One solo child serves many short suspects in turn; a long one must not hold up others."""
+        solos = [c for c in self._children.values() if c.solo and not c.draining]
+        starting = any(not child.ready for child in solos)
+        if (
+            not starting
+            and len(solos) < MAX_SOLOS
+            and now - self._solo_started_at > SOLO_PATIENCE_S
+        ):
+            self._solo_started_at = now
+            self._start(solo=True)
 
     def _bury_dead(self) -> None:
         for worker_id, child in list(self._children.items()):
@@ -170,7 +182,8 @@ class Supervisor:
             return
 
     def _after_exit(self, child: ChildProcess, code: int) -> None:
-        orderly = is_orderly(code)
+        # One that had to be killed because it would not drain is no suspect.
+        orderly = is_orderly(code) or child.killed
         cause = describe_exit(code)
         level = logging.INFO if code == 0 else logging.ERROR
         log_event(logger, level, "child.ended", pid=child.pid, worker=child.name, cause=cause)

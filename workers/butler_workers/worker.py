@@ -11,6 +11,7 @@ Whose heartbeat keeps it alive is not decided here: a supervisor's (``child.py``
 from __future__ import annotations
 
 import logging
+import math
 import os
 import socket
 import threading
@@ -83,6 +84,7 @@ class Worker:
         self._strays: dict[tuple[str, int], float] = {}
         self._unknown_running: dict[str, int] = {}
         self._lock = threading.Lock()
+        self._drain_until = math.inf
         self.lease = Lease(clock, lease_s=lease_s)
         storage, wire = butler.storage, butler.wire
         self._storage = storage
@@ -203,21 +205,27 @@ class Worker:
             self.slots.interrupt(attempt, Interrupt.LOST, "its worker was given up for lost")
         self._report_lost()
 
+    def hurry(self, within_s: float) -> None:
+        """Let running attempts go on for at most this long, counted from now."""
+        self._drain_until = min(self._drain_until, time.monotonic() + within_s)
+
     def drain(self, timeout_s: float) -> bool:
         """Fetch no more, let attempts end, then cancel and hand back the rest.
 
         Returns whether every attempt's end was written: if not, code of a task is still running,
         and only the end of the process lets the others be given to somebody else.
         """
+        self.hurry(timeout_s)
         self._fetcher.stop()
-        self._wait_until_idle(timeout_s)
+        self._wait_until_idle()
         for attempt in self.slots.take_waiting():
             self._ended(attempt, hand_back(attempt.claimed, reason="its worker shut down"))
         left = [attempt for attempt in self._attempts.values() if not attempt.over]
         for attempt in left:
             self.slots.interrupt(attempt, Interrupt.DRAIN, "its worker shuts down")
         if left:
-            self._wait_until_idle(INTERRUPTED_GRACE_S)
+            self._drain_until = time.monotonic() + INTERRUPTED_GRACE_S
+            self._wait_until_idle()
         self._ticker.stop()
         self._ticker.write_progress(list(self._attempts.values()))
         unwritten = self._completer.stop(FLUSH_S)
@@ -328,9 +336,8 @@ class Worker:
             else:
                 return
 
-    def _wait_until_idle(self, timeout_s: float) -> None:
-        deadline = time.monotonic() + timeout_s
-        while not self.idle and time.monotonic() < deadline and not self.lease.lost:
+    def _wait_until_idle(self) -> None:
+        while not self.idle and time.monotonic() < self._drain_until and not self.lease.lost:
             time.sleep(0.02)
 
     def _leave(self, *, clean: bool) -> None:
