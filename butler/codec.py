@@ -14,7 +14,6 @@ worker needs.
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import json
 from functools import cached_property
@@ -22,11 +21,18 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import pydantic_core
 from pydantic import TypeAdapter, ValidationError
-from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUndefinedAnnotation
-from pydantic.json_schema import GenerateJsonSchema
+from pydantic.errors import PydanticUndefinedAnnotation
 
 from butler.codec_difference import difference
-from butler.codec_places import culprit, non_finite, path_text, unstorable
+from butler.codec_json_schema import fingerprint, json_schema
+from butler.codec_places import (
+    LONE_SURROGATE,
+    culprit,
+    non_finite,
+    path_text,
+    unstorable,
+    unstorable_in,
+)
 from butler.codec_schema import NotPortable, SchemaFacts, inspect_schema
 from butler.codec_secrets import reveal
 from butler.errors import ButlerError, DefinitionError, InvalidRequest, ResultNotStorable
@@ -113,9 +119,12 @@ class Codec:
         """
         names: dict[str, Any] = {"by_alias": True, "by_name": True} if self._by_name else {}
         try:
-            if _is_plain_data(value):
-                return self._validator.validate_json(json.dumps(value), **names)
-            return self._validator.validate_python(value, **names)
+            if not _is_plain_data(value):
+                return self._validator.validate_python(value, **names)
+            text = json.dumps(value, ensure_ascii=False)
+            return self._validator.validate_json(text.encode(), **names)
+        except UnicodeEncodeError:
+            self._refuse_at(*(unstorable_in(value) or ((), f"{LONE_SURROGATE} cannot be stored")))
         except ValidationError as exc:
             errors = field_errors(exc)
             raise InvalidRequest(self._misfit_message(exc, errors), errors) from None
@@ -133,12 +142,11 @@ class Codec:
 
     @cached_property
     def _schema(self) -> dict[str, Any]:
-        return self._adapter.json_schema(by_alias=True, schema_generator=_SchemaGenerator)
+        return json_schema(self._adapter)
 
     @cached_property
     def _fingerprint(self) -> str:
-        canonical = json.dumps(self._schema, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        return fingerprint(self._schema)
 
     def _write(self, value: Any, include: Any = None) -> bytes:
         by_alias = not self._by_name
@@ -175,7 +183,7 @@ class Codec:
     def _refuse_unwritten(self, value: Any, exc: Exception) -> NoReturn:
         path = culprit(value, lambda include: self._write(value, include))
         if "surrogates not allowed" in str(exc):
-            self._refuse_at(path, "text with a lone surrogate (\\ud800..\\udfff) cannot be stored")
+            self._refuse_at(path, f"text with {LONE_SURROGATE} cannot be stored")
         self._refuse_at(path, f"it cannot be written as JSON: {_described(exc)}", exc)
 
     def _refuse_unstorable(self, raw: bytes) -> None:
@@ -198,13 +206,10 @@ class Codec:
     def _refuse_at(self, path: Path, reason: str, cause: Exception | None = None) -> NoReturn:
         where = path_text(path)
         message = clean_text(f"{self.label}: {where + ': ' if where else ''}{reason}", 2_000)
-        error = {"loc": path, "msg": clean_text(reason, _MESSAGE_LIMIT), "type": "not_portable"}
-        raise self._refusal(message, [error]) from cause
+        raise self._refusal(message, [_entry(path, reason, "not_portable")]) from cause
 
     def _refuse(self, reason: str) -> NoReturn:
-        raise self._refusal(
-            f"{self.label}: {reason}", [{"loc": (), "msg": reason, "type": "too_large"}]
-        )
+        raise self._refusal(f"{self.label}: {reason}", [_entry((), reason, "too_large")])
 
     def _misfit_message(self, exc: ValidationError, errors: Sequence[Mapping[str, Any]]) -> str:
         shown = "; ".join(_shown_error(error) for error in errors[:_SHOWN_ERRORS])
@@ -226,17 +231,12 @@ class ResultCodec(Codec):
 def field_errors(exc: ValidationError) -> list[dict[str, Any]]:
     """The errors as ``{"loc", "msg", "type"}``, storable; without the inputs: may be secret."""
     found = exc.errors(include_url=False, include_context=False, include_input=False)
-    return [
-        {
-            "loc": tuple(
-                clean_text(step, _MESSAGE_LIMIT) if isinstance(step, str) else step
-                for step in error["loc"]
-            ),
-            "msg": clean_text(error["msg"], _MESSAGE_LIMIT),
-            "type": error["type"],
-        }
-        for error in found[:_KEPT_ERRORS]
-    ]
+    return [_entry(error["loc"], error["msg"], error["type"]) for error in found[:_KEPT_ERRORS]]
+
+
+def _entry(path: Path, message: str, kind: str) -> dict[str, Any]:
+    loc = tuple(clean_text(s, _MESSAGE_LIMIT) if isinstance(s, str) else s for s in path)
+    return {"loc": loc, "msg": clean_text(message, _MESSAGE_LIMIT), "type": kind}
 
 
 def type_name(type_: Any) -> str:
@@ -246,23 +246,6 @@ def type_name(type_: Any) -> str:
     if inspect.isclass(type_) and not hasattr(type_, "__origin__"):
         return type_.__qualname__
     return repr(type_).removeprefix("typing.")
-
-
-class _SchemaGenerator(GenerateJsonSchema):
-    """pydantic's, but it never fails, never warns, and says the same in every process."""
-
-    ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012
-
-    def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> dict[str, Any]:
-        try:
-            return super().handle_invalid_for_json_schema(schema, error_info)
-        except PydanticInvalidForJsonSchema:
-            return {}  # a validator of the user's own: anything may fit
-
-    def encode_default(self, dft: Any) -> Any:
-        encoded = super().encode_default(dft)
-        # A set is listed in the order of its hashes, which differs from process to process.
-        return sorted(encoded, key=repr) if isinstance(dft, (set, frozenset)) else encoded
 
 
 def _prepare(type_: Any, label: str) -> tuple[TypeAdapter[Any], SchemaFacts]:

@@ -18,7 +18,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 
-from butler.codec_places import step_of
+from butler.codec_places import fault_of, step_of
 
 if TYPE_CHECKING:
     from butler.codec_places import Path
@@ -27,6 +27,8 @@ _MISSING: Any = type("_Missing", (), {"__repr__": lambda _: "nothing"})()
 _IDENTITY: Any = object.__eq__
 _PLAIN = frozenset({str, int, bool, bytes, type(None)})
 SECRETS = (SecretStr, SecretBytes, Secret)
+# A number of another kind than the field's (an int as a default, say) arrives as the field's.
+_NUMBERS = frozenset({int, float, Decimal})
 # Values whose subclasses (pendulum's and freezegun's dates, a StrEnum in a str field, numpy's
 # float) may arrive as the plain type: they are equal, and the field promised no more.
 _VALUES = frozenset({str, int, float, bytes, Decimal, UUID, datetime, date, time, timedelta})
@@ -84,19 +86,18 @@ def _of_other_type(sent: Any, got: Any) -> Difference | None:
     if issubclass(kind, BaseModel) and _origin(kind) is _origin(other):
         return _models(sent, got)
     if kind is not bool and other is not bool:
-        numbers = {kind, other} == {int, float}
+        numbers = kind in _NUMBERS and other in _NUMBERS
         if (numbers or (other in _VALUES and isinstance(sent, other))) and sent == got:
             return None
     if got is _MISSING:
         return Difference("it would be lost")
     if sent is _MISSING:
         return Difference("it would appear out of nothing")
-    return Difference(f"it is {_a(kind)} and would arrive as {_a(other)}")
+    return Difference(f"{_name(kind)} would arrive as {_name(other)}")
 
 
-def _a(kind: type) -> str:
-    name = "None" if kind is type(None) else kind.__qualname__
-    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}" if name != "None" else name
+def _name(kind: type) -> str:
+    return "None" if kind is type(None) else kind.__qualname__
 
 
 def _origin(kind: type) -> object:
@@ -131,10 +132,8 @@ def _named(names: Iterable[str], sent: object, got: object) -> Difference | None
 def _mappings(sent: Mapping[Any, Any], got: Mapping[Any, Any]) -> Difference | None:
     for key, value in sent.items():
         other = got.get(key, _MISSING)
-        if other is _MISSING and not isinstance(key, str):
-            return Difference(f"the key is {_a(type(key))} and would arrive as text").under(
-                step_of(key)
-            )
+        if other is _MISSING:
+            return _lost(key)
         found = difference(value, other)
         if found is not None:
             return found.under(step_of(key))
@@ -154,6 +153,21 @@ def _sequences(sent: Any, got: Any) -> Difference | None:
     return None
 
 
+def _lost(key: object) -> Difference:
+    if not isinstance(key, str):
+        return Difference(f"the key ({_name(type(key))}) would arrive as text").under(step_of(key))
+    fault = fault_of(key)  # pydantic writes keys with lone surrogates as other keys
+    if fault:
+        return Difference(f"a key with {fault} cannot be stored")
+    return Difference("it would be lost").under(key)
+
+
+def _deques(sent: deque[Any], got: deque[Any]) -> Difference | None:
+    if sent.maxlen != got.maxlen:
+        return Difference("its maxlen would be lost")
+    return _sequences(sent, got)
+
+
 def _floats(sent: float, got: float) -> Difference | None:
     same = sent == got or (sent != sent and got != got)  # NaN equals nothing
     return None if same else _changed(sent)
@@ -167,6 +181,13 @@ def _instants(sent: datetime, got: datetime) -> Difference | None:
     return None if same else _changed(sent)
 
 
+def _times(sent: time, got: time) -> Difference | None:
+    # A zone without a date has no offset, so == does not see that it is gone.
+    if (sent.tzinfo is None) != (got.tzinfo is None):
+        return Difference("its time zone would be lost")
+    return None if sent == got else _changed(sent)
+
+
 def _secrets(sent: Any, got: Any) -> Difference | None:
     return difference(sent.get_secret_value(), got.get_secret_value())
 
@@ -176,8 +197,9 @@ _COMPARISONS: dict[type, Callable[[Any, Any], Difference | None]] = {
     dict: _mappings,
     list: _sequences,
     tuple: _sequences,
-    deque: _sequences,
+    deque: _deques,
     datetime: _instants,
+    time: _times,
     SecretStr: _secrets,
     SecretBytes: _secrets,
 }

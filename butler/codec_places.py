@@ -15,6 +15,8 @@ from pydantic import BaseModel
 
 Path: TypeAlias = tuple[str | int, ...]
 
+LONE_SURROGATE = "a lone surrogate (\\ud800..\\udfff)"
+
 
 def culprit(value: Any, write: Callable[[Any], object]) -> Path:
     """The path of the part that makes ``write(include)`` raise, as far in as can be told.
@@ -81,7 +83,7 @@ def unstorable(text: str) -> tuple[Path, str] | None:
     parsed = json.loads(
         text, parse_int=lambda _: 0, parse_float=lambda _: 0, parse_constant=_NotJson
     )
-    return _search(parsed, ())
+    return unstorable_in(parsed)
 
 
 class _NotJson:
@@ -89,22 +91,36 @@ class _NotJson:
         self.literal = literal
 
 
-def _search(value: object, path: Path) -> tuple[Path, str] | None:
+def unstorable_in(value: object, path: Path = ()) -> tuple[Path, str] | None:
+    """The same of plain data, where strings and keys may also hold lone surrogates."""
     if isinstance(value, _NotJson):
         return path, f"JSON has no {value.literal}"
-    if isinstance(value, str) and "\0" in value:
-        return path, "text with a NUL character (\\u0000) cannot be stored"
+    if isinstance(value, str):
+        fault = fault_of(value)
+        return (path, f"text with {fault} cannot be stored") if fault else None
     items: Iterable[tuple[Any, Any]] = ()
     if isinstance(value, dict):
         items = value.items()
     elif isinstance(value, list):
         items = enumerate(value)
     for step, item in items:
-        if isinstance(step, str) and "\0" in step:
-            return path, "a key with a NUL character (\\u0000) cannot be stored"
-        found = _search(item, (*path, step))
+        fault = fault_of(step) if isinstance(step, str) else None
+        if fault:
+            return path, f"a key with {fault} cannot be stored"
+        found = unstorable_in(item, (*path, step))
         if found is not None:
             return found
+    return None
+
+
+def fault_of(text: str) -> str | None:
+    """Why Postgres cannot hold this text in JSON, or None."""
+    if "\0" in text:
+        return "a NUL character (\\u0000)"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return LONE_SURROGATE
     return None
 
 
@@ -114,6 +130,8 @@ def path_text(path: Iterable[str | int]) -> str:
     for step in path:
         if isinstance(step, int):
             text += f"[{step}]"
+        elif step == "[key]":  # pydantic's way to say that a key is meant
+            text += " (key)"
         elif step.isidentifier():
             text += f".{step}" if text else step
         else:

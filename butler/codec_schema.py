@@ -34,6 +34,7 @@ _NEVER = {
     "is-subclass": "holds a class, which has no JSON form",
     "callable": "holds a callable, which has no JSON form",
     "generator": "is read once and then gone; use a list",
+    "ordered-dict": "keeps its keys in order, which the ledger does not; use a list of pairs",
 }
 
 
