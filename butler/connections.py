@@ -45,15 +45,22 @@ def connect_redis(url: str, *, timeout_s: float = 5.0) -> Redis:
 
 
 def clone_redis(client: Redis, *, timeout_s: float | None) -> Redis:
-    """A client of the same server with a pool and a timeout of its own.
+    """A client of the same server with a pool and a timeout of its own, which retries nothing.
 
-    For blocking reads, and for RQ, which raises the timeout of every pool it is given.
+    For blocking reads, for pushes that must not take long, and for RQ, which raises the timeout
+    of every pool it is given.
     """
     from redis import ConnectionPool, Redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
 
     pool = client.connection_pool
     kwargs: dict[str, Any] = dict(pool.connection_kwargs)
     kwargs["socket_timeout"] = timeout_s
+    # A client that the application made retries ten times by default.
+    kwargs["retry"] = Retry(NoBackoff(), 0)
+    kwargs.pop("retry_on_error", None)
+    kwargs.pop("retry_on_timeout", None)
     if timeout_s is not None:
         kwargs["socket_connect_timeout"] = timeout_s
     twin = ConnectionPool(connection_class=pool.connection_class, **kwargs)

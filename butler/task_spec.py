@@ -92,7 +92,11 @@ def spec_of_function(fn: Callable[..., Any], given: Mapping[str, Any]) -> TaskSp
     check_function(fn, where=where)
     signature = read_signature(fn, where=where)
     return _spec(
-        {"name": _function_name(fn, where=where), "description": _docstring(fn), **_set(given)},
+        {
+            "name": given.get("name") or _function_name(fn, where=where),
+            "description": _docstring(fn),
+            **_set(given),
+        },
         where=where,
         request_type=signature.request_type,
         result_type=signature.result_type,
