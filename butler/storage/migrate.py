@@ -21,7 +21,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from butler.errors import SchemaOutdated, StorageUnavailable
-from butler.storage.postgres_statements import quoted_schema
+from butler.storage.postgres_statements import quoted_schema, source
 from butler.storage.postgres_url import connect_options, described, redacted
 
 if TYPE_CHECKING:
@@ -113,11 +113,13 @@ def migrate(database_url: str, *, schema: str = "butler", timeout_s: float = 60.
     deadline = time.monotonic() + timeout_s
     with _connected(database_url) as connection:
         _check_server(connection, database_url)
-        return [
+        applied = [
             migration.name
             for migration in known_migrations()
             if _apply(connection, migration, schema=schema, deadline=deadline)
         ]
+        _grow_small_tables(connection, schema=schema)
+    return applied
 
 
 def status(database_url: str, *, schema: str = "butler") -> MigrationStatus:
@@ -146,6 +148,12 @@ def _apply(
         if time.monotonic() > deadline:
             raise StorageUnavailable(f"migration {migration.name} had to wait too long: {reason}")
         time.sleep(_POLL_S)
+
+
+def _grow_small_tables(connection: psycopg.Connection[Any], *, schema: str) -> None:
+    if connection.execute(source("small_tables").encode(), {"schema": schema}).fetchone():
+        grow = source("grow_tables").replace("{schema}", quoted_schema(schema))
+        connection.execute(grow.encode())
 
 
 def _lock(connection: psycopg.Connection[Any], *, schema: str) -> bool:

@@ -116,6 +116,8 @@ class PostgresStorage:
         elif (problem := status.problem()) is not None:
             where = described(self._connections.url)
             raise SchemaOutdated(f"schema {self._connections.schema!r} of {where}: {problem}")
+        if self._connections.run("small_tables", {"schema": self._connections.schema}):
+            self._connections.give_up_preparing("tables so small that plans would not outlive them")
         self._is_prepared = True
 
     def close(self) -> None:

@@ -214,4 +214,5 @@ def _reports(reports: Sequence[ProgressReport]) -> dict[str, str]:
         "messages": literals.texts([report.message for report in reports]),
         "newest": literals.flags([newest[_fence(r)] == n for n, r in enumerate(reports)]),
         "records": literals.numbers(nth_record),
+        "all_records": literals.numbers([recorded[_fence(report)] for report in reports]),
     }

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import logging
 import os
-import select
 import threading
 import time
 import weakref
@@ -74,6 +73,12 @@ class PostgresConnections:
         with self._lock:
             _close_all(self._pools)
 
+    def give_up_preparing(self, reason: str) -> None:
+        """Send statements unprepared from now on: slower by their planning, and always right."""
+        if self._prepared:
+            self._prepared = False
+            logger.warning("no prepared statements on %s: %s", described(self.url), reason)
+
     def run(
         self, name: str, params: Mapping[str, Any] | None = None, *, hot: bool = False
     ) -> list[tuple[Any, ...]]:
@@ -82,21 +87,21 @@ class PostgresConnections:
         Raises psycopg's error for a value that cannot be stored, `SchemaOutdated`, `ReplyLost` and
         `StorageUnavailable`.
         """
-        from psycopg import Error
-
-        from butler.storage.postgres_driver import Verdict, verdict
-
         deadline = time.monotonic() + self._timeout_s
         pause_s = _FIRST_PAUSE_S
         sent = False
         while True:
             connection, pool = self._checkout(deadline, sent=sent)
             try:
-                return self._execute(connection, name, params, hot=hot, deadline=deadline)
-            except Error as error:
-                found = verdict(error, broken=connection.closed)
-                sent = sent or found is Verdict.LOST
-                self._settle(found, error, connection, name=name)
+                connection.deadline = deadline
+                prepare = hot and self._prepared
+                cursor = connection.execute(self.statements[name], params, prepare=prepare)
+                # Asking for the result costs less than for its description.
+                returned = cursor.pgresult is not None and cursor.pgresult.nfields > 0
+                return cursor.fetchall() if returned else []
+            except Exception as error:
+                lost = self._settle(error, connection, name=name)
+                sent = sent or lost
                 if time.monotonic() + pause_s > deadline:
                     raise self._given_up(error, sent=sent) from error
             finally:
@@ -104,25 +109,18 @@ class PostgresConnections:
             time.sleep(pause_s)
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
-    def _execute(
-        self,
-        connection: LedgerConnection,
-        name: str,
-        params: Mapping[str, Any] | None,
-        *,
-        hot: bool,
-        deadline: float,
-    ) -> list[tuple[Any, ...]]:
-        connection.deadline = deadline
-        cursor = connection.execute(self.statements[name], params, prepare=hot and self._prepared)
-        return cursor.fetchall() if cursor.description else []
+    def _settle(self, error: Exception, connection: LedgerConnection, *, name: str) -> bool:
+        """Return if the statement may be repeated, else raise what the caller should see.
 
-    def _settle(
-        self, found: Any, error: psycopg.Error, connection: LedgerConnection, *, name: str
-    ) -> None:
-        """Return if the statement may be repeated, else raise what the caller should see."""
-        from butler.storage.postgres_driver import Verdict, message_of
+        True when the statement may have been done nevertheless.
+        """
+        from psycopg import Error
 
+        from butler.storage.postgres_driver import Verdict, message_of, verdict
+
+        if not isinstance(error, Error):
+            raise error
+        found = verdict(error, broken=connection.closed)
         match found:
             case Verdict.DATA:
                 raise error
@@ -136,15 +134,13 @@ class PostgresConnections:
                 message = f"{described(self.url)} refused {name}: {redacted(message_of(error))}"
                 raise StorageUnavailable(message) from error
             case Verdict.UNPREPARED:
-                self._prepared = False
-                logger.warning(
-                    "prepared statements do not survive the connection pooler before %s; "
-                    "going on without them (setting: prepared_statements)",
-                    described(self.url),
-                )
+                self.give_up_preparing("a connection pooler that cannot keep them")
                 connection.close()
             case Verdict.RECONNECT | Verdict.LOST:
                 connection.close()
+            case Verdict.AGAIN:
+                pass
+        return found is Verdict.LOST
 
     def _checkout(
         self, deadline: float, *, sent: bool
@@ -168,7 +164,7 @@ class PostgresConnections:
                 self._failure = None
                 return connection, pool
 
-    def _given_up(self, error: psycopg.Error, *, sent: bool) -> StorageUnavailable:
+    def _given_up(self, error: Exception, *, sent: bool) -> StorageUnavailable:
         from psycopg_pool import PoolTimeout
 
         from butler.storage.postgres_driver import message_of
@@ -234,9 +230,7 @@ def _check(connection: LedgerConnection) -> None:
     An idle connection's socket has nothing to read. If it does, it is a notice or the end, and one
     round trip tells which.
     """
-    watched = select.poll()
-    watched.register(connection.fileno(), select.POLLIN)
-    if watched.poll(0):
+    if connection.has_something_to_say():
         connection.deadline = time.monotonic() + 1.0
         connection.execute("")
 

@@ -49,9 +49,9 @@ class PostgresInserts:
     def _insert(self, executions: Sequence[NewExecution]) -> list[Inserted]:
         if any(new.unique_key is not None for new in executions):
             replies = self._insert_unique(executions)
-        elif len(executions) == 1:
+        elif len(executions) == 1 and _is_due(executions[0]):
             row = _one(executions[0])
-            replies = _created(self._connections.run("insert_one", row, hot=True))
+            replies = _created(self._connections.run("insert_now", row, hot=True))
         else:
             columns = _columns(executions)
             replies = _created(self._connections.run("insert", columns, hot=True))
@@ -147,6 +147,10 @@ def _explain(error: BaseException, executions: Sequence[NewExecution]) -> None:
     raise InvalidRequest(f"the ledger cannot store what was enqueued: {refusal}") from error
 
 
+def _is_due(new: NewExecution) -> bool:
+    return new.run_at is None and not new.delay_s and not new.unpushed
+
+
 def _one(new: NewExecution) -> dict[str, Any]:
     return {
         "id": new.id,
@@ -155,9 +159,6 @@ def _one(new: NewExecution) -> dict[str, Any]:
         "priority": str(new.priority),
         "request": new.request,
         "max_attempts": str(new.max_attempts),
-        "delay_s": None if new.delay_s is None else repr(new.delay_s),
-        "run_at": None if new.run_at is None else new.run_at.isoformat(),
-        "unpushed": "t" if new.unpushed else "f",
         "timeout_s": None if new.timeout_s is None else repr(new.timeout_s),
         "user_id": new.user_id,
         "tags": literals.texts(new.tags),

@@ -32,14 +32,17 @@ class Statements:
         """The statement in ``sql/<name>.sql``."""
         statement = self._loaded.get(name)
         if statement is None:
-            statement = _source(name).replace("{schema}", self._schema).encode()
+            statement = source(name).replace("{schema}", self._schema).encode()
             self._loaded[name] = statement
         return statement
 
 
 @cache
-def _source(name: str) -> str:
-    """A file without its comments: psycopg keeps parsed statements only up to 4 kB."""
+def source(name: str) -> str:
+    """The statement in a file, without its comments.
+
+    psycopg keeps what it has parsed, but only of statements up to 4 kB.
+    """
     text = files("butler.storage").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
     lines = [line.rstrip() for line in text.splitlines()]
     return "\n".join(line for line in lines if line and not line.lstrip().startswith("--"))

@@ -2,8 +2,8 @@
 --
 -- Status and priority are text with a CHECK: readable in psql and cheap enough. fillfactor leaves
 -- room for the next versions of a row (each execution is updated at least twice) on its own page.
--- Autovacuum comes early, because a queue is mostly dead rows, and statistics too: the plans of the
--- hot statements must not be those of an empty table for long.
+-- Autovacuum comes early, because a queue is mostly dead rows. It must not give pages back at the end
+-- of the tables that hot statements read: see sql/grow_tables.sql.
 
 CREATE TABLE {schema}.executions (
     id uuid PRIMARY KEY,
@@ -45,7 +45,8 @@ CREATE TABLE {schema}.executions (
     autovacuum_vacuum_scale_factor = 0.02,
     autovacuum_vacuum_threshold = 1000,
     autovacuum_analyze_scale_factor = 0.02,
-    autovacuum_analyze_threshold = 500
+    autovacuum_analyze_threshold = 500,
+    vacuum_truncate = off
 );
 
 -- For stage.sql, next_due.sql and release_waiting.sql.
@@ -96,7 +97,7 @@ CREATE TABLE {schema}.unique_keys (
     key text NOT NULL,
     execution_id uuid NOT NULL,
     PRIMARY KEY (task, key)
-);
+) WITH (vacuum_truncate = off);
 
 CREATE TABLE {schema}.task_definitions (
     name text PRIMARY KEY,

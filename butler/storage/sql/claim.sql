@@ -7,8 +7,8 @@
 -- Rows are locked in the order of the ids given (sorted), or overlapping batches would deadlock.
 -- The status is read from the locked rows and never asked of the table, and OFFSET 0 keeps it from
 -- being pushed down: the planner would take the partial index on queued rows in place of the
--- primary key, seven times slower. The range that holds every uuid is a hint to the planner that
--- few rows come: it then takes the primary key even where it thinks the table is empty.
+-- primary key, seven times slower. The ranges that hold every uuid and every position are hints to
+-- the planner that few rows come, so that it takes the primary key whatever it thinks of the table.
 WITH worker AS MATERIALIZED (
     SELECT w.id
     FROM {schema}.workers AS w
@@ -20,7 +20,7 @@ WITH worker AS MATERIALIZED (
 ),
 locked AS MATERIALIZED (
     SELECT e.id
-    FROM unnest(%(ids)s::uuid[]) AS wanted (id)
+    FROM unnest(%(ids)s::uuid[]) WITH ORDINALITY AS wanted (id, n)
     CROSS JOIN LATERAL (
         SELECT x.id, x.status, x.alone
         FROM {schema}.executions AS x
@@ -30,6 +30,8 @@ locked AS MATERIALIZED (
     ) AS e
     WHERE wanted.id >= '00000000-0000-0000-0000-000000000000'::uuid
         AND wanted.id <= 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid
+        AND wanted.n >= 1
+        AND wanted.n <= 1000
         AND e.status = 'queued'
         AND e.alone = %(solo)s::boolean
 )

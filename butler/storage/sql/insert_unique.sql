@@ -3,7 +3,7 @@
 -- Keys are taken in key order, or two batches would deadlock. An id that exists already takes no
 -- key (it may be over, and would hold the key for ever); the last column tells of the one case left,
 -- a repeat that raced its own first try to the end. Nobody's id without a key comes back: look
--- it up with unique_holders.sql, under a new snapshot.
+-- it up with unique_holders.sql, under a new snapshot. For the ranges see claim.sql.
 WITH given AS MATERIALIZED (
     SELECT t.*, due.run_at AS due_at, due.is_now
     FROM unnest(
@@ -25,6 +25,10 @@ WITH given AS MATERIALIZED (
                 coalesce(t.run_at, now() + make_interval(secs => coalesce(t.delay_s, 0))) AS run_at
         ) AS moment
     ) AS due
+    WHERE t.id >= '00000000-0000-0000-0000-000000000000'::uuid
+        AND t.id <= 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid
+        AND t.n >= 1
+        AND t.n <= 1000
 ),
 taken AS (
     INSERT INTO {schema}.unique_keys (task, key, execution_id)

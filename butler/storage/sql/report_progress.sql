@@ -8,8 +8,10 @@ WITH fenced AS MATERIALIZED (
     FROM unnest(
         %(ids)s::uuid[], %(attempts)s::integer[], %(tokens)s::uuid[],
         %(percents)s::double precision[], %(messages)s::text[], %(newest)s::boolean[],
-        %(records)s::integer[]
-    ) WITH ORDINALITY AS t (id, attempt, claim_token, percent, message, newest, nth_record, n)
+        %(records)s::integer[], %(all_records)s::integer[]
+    ) WITH ORDINALITY AS t (
+        id, attempt, claim_token, percent, message, newest, nth_record, all_records, n
+    )
     CROSS JOIN LATERAL (
         SELECT x.status, x.attempt, x.claim_token, x.events_recorded
         FROM {schema}.executions AS x
@@ -31,22 +33,14 @@ kept AS (
     WHERE fenced.nth_record > 0
         AND fenced.events_recorded + fenced.nth_record <= %(cap)s::integer
     ORDER BY fenced.n
-    RETURNING execution_id
-),
-kept_counts AS MATERIALIZED (
-    SELECT kept.execution_id, count(*)::integer AS events
-    FROM kept
-    GROUP BY kept.execution_id
-),
-newest AS MATERIALIZED (
-    SELECT fenced.id, fenced.percent, fenced.message, coalesce(kept_counts.events, 0) AS events
-    FROM fenced
-    LEFT JOIN kept_counts ON kept_counts.execution_id = fenced.id
-    WHERE fenced.newest
 )
 UPDATE {schema}.executions AS e
-SET progress = newest.percent,
-    progress_message = newest.message,
-    events_recorded = e.events_recorded + newest.events
-FROM newest
-WHERE e.id = newest.id
+SET progress = fenced.percent,
+    progress_message = fenced.message,
+    events_recorded = least(
+        fenced.events_recorded + fenced.all_records,
+        greatest(fenced.events_recorded, %(cap)s::integer)
+    )
+FROM fenced
+WHERE e.id = fenced.id
+    AND fenced.newest

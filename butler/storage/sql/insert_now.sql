@@ -1,0 +1,14 @@
+-- Write one execution that is due at once and has no unique key: the usual enqueue, which should
+-- cost little more than a bare INSERT. insert.sql does the same for a batch.
+INSERT INTO {schema}.executions (
+    id, task, queue, priority, status, request, max_attempts, timeout_s, user_id, tags, parent_id,
+    rerun_of, fingerprint, run_at, created_at, queued_at
+)
+VALUES (
+    %(id)s::uuid, %(task)s::text, %(queue)s::text, %(priority)s::text, 'queued',
+    %(request)s::jsonb, %(max_attempts)s::integer, %(timeout_s)s::double precision,
+    %(user_id)s::text, %(tags)s::text[], %(parent_id)s::uuid, %(rerun_of)s::uuid,
+    %(fingerprint)s::text, now(), now(), now()
+)
+ON CONFLICT (id) DO NOTHING
+RETURNING id::text, status
