@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING
 
 from butler.errors import QueueUnavailable
 from butler.executions import ExecutionStatus
+from butler.storage.base import MAX_BATCH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from butler.hands import Hands
     from butler.lifecycle import Transition
@@ -65,9 +66,13 @@ class Recovery:
     def end_attempts(self, worker_id: str, decide: Callable[[RunningAttempt], Transition]) -> int:
         """End whatever still runs under a lost worker's id, and push what is queued again."""
         running = self._storage.running(worker_id)
-        if not running:
-            return 0
-        finished = self._storage.finish([decide(attempt) for attempt in running])
+        for first in range(0, len(running), MAX_BATCH):
+            batch = [decide(attempt) for attempt in running[first : first + MAX_BATCH]]
+            self._end_batch(worker_id, batch)
+        return len(running)
+
+    def _end_batch(self, worker_id: str, transitions: Sequence[Transition]) -> None:
+        finished = self._storage.finish(transitions)
         queued = [
             item.entry
             for item in finished
@@ -77,4 +82,3 @@ class Recovery:
             self._wire.push(queued, from_hand=worker_id)
         except QueueUnavailable as error:
             logger.warning("%d rescued executions not pushed yet: %s", len(queued), error)
-        return len(running)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import sys
+import warnings
 
 import click
 
@@ -64,6 +65,8 @@ def main(app: str | None, app_dir: str | None, log_level: str) -> None:
         butler = load_app(app, app_dir) if app else Butler.from_env()
         # rq-scheduler reports each of its steps; ours are logged by us.
         logging.getLogger("rq_scheduler").setLevel(logging.WARNING)
+        # It asks crontab in a way that crontab warns its authors about; operators need not know.
+        warnings.filterwarnings("ignore", category=FutureWarning, module="rq_scheduler")
         process = SchedulerProcess(butler)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: process.stop())

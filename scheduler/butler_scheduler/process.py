@@ -11,9 +11,11 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from redis import RedisError
+
 from butler.clock import SYSTEM_CLOCK
-from butler.connections import clone_redis
-from butler.errors import StorageUnavailable
+from butler.connections import check_redis, clone_redis
+from butler.errors import QueueUnavailable, StorageUnavailable
 from butler.hands import Hands
 from butler.ids import new_token
 from butler.log import log_event
@@ -68,7 +70,8 @@ class SchedulerProcess:
         """Schedule until `stop` is called; then give leadership up and return.
 
         Waits for a ledger that does not answer. Raises `SchemaOutdated` when it answers with a
-        schema this release cannot work on, and `SettingsError` when a setting cannot be used.
+        schema this release cannot work on, `QueueUnavailable` when Redis is a cluster or too old,
+        and `SettingsError` when a setting cannot be used.
         """
         # In a thread, so that a ledger that hangs does not keep this one from hearing a signal.
         threading.Thread(target=self._start, name="start", daemon=True).start()
@@ -86,6 +89,7 @@ class SchedulerProcess:
             storage = self._wait_for_ledger()
             if storage is None:
                 return
+            self._check_redis()
             services = self._make_services(storage)
         except Exception as error:  # noqa: BLE001 - `run` raises it
             self._orders.put(error)
@@ -110,6 +114,15 @@ class SchedulerProcess:
             else:
                 return storage
         return None
+
+    def _check_redis(self) -> None:
+        try:
+            check_redis(self._butler.redis)
+        except QueueUnavailable as error:
+            # Being away passes; being a cluster, or too old, does not.
+            if not isinstance(error.__cause__, OSError | RedisError):
+                raise
+            log_event(logger, logging.WARNING, "scheduler.redis_away", error=error)
 
     def _make_services(self, storage: Storage) -> list[Service]:
         """All services, the leader first."""
@@ -148,7 +161,8 @@ class SchedulerProcess:
             left_s = max(0.5, deadline - time.monotonic())
             if not service.stop(timeout_s=left_s):
                 log_event(logger, logging.WARNING, "service.hangs", service=service.name)
-        log_event(logger, logging.INFO, "scheduler.stopped")
+        took_s = time.monotonic() - deadline + STOP_WITHIN_S
+        log_event(logger, logging.INFO, "scheduler.stopped", took_s=round(took_s, 3))
 
 
 def _own_name() -> str:

@@ -39,6 +39,9 @@ logger = logging.getLogger(__name__)
 
 WORKER_LEASE_S = 15.0
 LOOK_EVERY_S = 0.5
+# The supervisor that marked a crashed worker lost is about to say how its attempts ended: that they
+# crashed counts against them, that they were lost does not. Only where it died too, we say so.
+SWEEP_AFTER_S = 2.0
 
 
 class Rescuer(Service):
@@ -78,11 +81,16 @@ class Rescuer(Service):
             self._epoch, self._watch = epoch, StillnessWatch(self._clock)
         self._watch.ask()
         pulses = self._storage.pulses()
-        silent_s = self._watch.answer({pulse.id: pulse.counter for pulse in pulses})
-        dead = [pulse for pulse in pulses if _is_over(pulse) or silent_s[pulse.id] >= self._lease_s]
+        silent_s = self._watch.answer(
+            {pulse.id: (pulse.counter, _is_over(pulse)) for pulse in pulses}
+        )
+        dead = [pulse for pulse in pulses if silent_s[pulse.id] >= self._patience_s(pulse)]
         dead_ids = {pulse.id for pulse in dead}
         self._rescue_all(dead, live={pulse.name for pulse in pulses if pulse.id not in dead_ids})
         return min(LOOK_EVERY_S, self._lease_s / 10)
+
+    def _patience_s(self, pulse: WorkerPulse) -> float:
+        return min(SWEEP_AFTER_S, self._lease_s) if _is_over(pulse) else self._lease_s
 
     def _rescue_all(self, dead: Sequence[WorkerPulse], *, live: set[str]) -> None:
         failure: Exception | None = None

@@ -1,7 +1,7 @@
 import contextlib
 
 import pytest
-from butler_scheduler.rescuer import Rescuer
+from butler_scheduler.rescuer import SWEEP_AFTER_S, Rescuer
 from butler_scheduler.rq_bridge import unregister_worker
 from butler_scheduler.stray_hands import StrayHands
 from scheduler_kit import Bench
@@ -162,16 +162,37 @@ def test_a_lost_worker_under_which_rows_still_run_is_swept(bench, rescuer):
     ids = bench.enqueue(2, push=True)
     bench.run(bench.worker())
     bench.ledger.memory.lose_worker("w1")
-    bench.tick(rescuer)
+    watch(bench, rescuer, SWEEP_AFTER_S)
+    assert bench.statuses() == {"running": 2}
+    watch(bench, rescuer, STEP_S)
     assert bench.statuses() == {"queued": 2}
     assert sorted(bench.waiting()) == ids
+
+
+def test_a_worker_that_is_lost_after_a_long_silence_is_left_to_its_supervisor_first(bench, rescuer):
+    bench.enqueue(push=True)
+    bench.run(bench.worker())
+    watch(bench, rescuer, LEASE_S - 1)
+    bench.ledger.memory.lose_worker("w1")
+    watch(bench, rescuer, SWEEP_AFTER_S)
+    assert bench.statuses() == {"running": 1}
+
+
+def test_more_than_a_batch_of_a_dead_workers_executions_are_queued_again(bench, rescuer):
+    bench.enqueue(1_500, push=True)
+    hand = bench.worker()
+    bench.run(hand, limit=1_000)
+    bench.run(hand, limit=500)
+    watch(bench, rescuer, LEASE_S + 1)
+    assert bench.statuses() == {"queued": 1_500}
+    assert len(bench.waiting()) == 1_500
 
 
 def test_a_stopped_worker_under_which_rows_still_run_is_swept(bench, rescuer):
     bench.enqueue(push=True)
     bench.run(bench.worker())
     bench.ledger.memory.stop_worker("w1")
-    bench.tick(rescuer)
+    watch(bench, rescuer, SWEEP_AFTER_S + STEP_S)
     assert bench.statuses() == {"queued": 1}
 
 
