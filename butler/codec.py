@@ -132,7 +132,11 @@ class Codec:
             raise InvalidRequest(f"{self.label}: a validator raised {_described(exc)}") from exc
 
     def schema(self) -> dict[str, Any]:
-        """The type's JSON Schema: what ``validate`` takes as plain data, by alias."""
+        """The type's JSON Schema: what ``validate`` takes as plain data, and ``decode`` as text.
+
+        By alias, but for a type that is written by field name: whoever has only the schema must
+        write what a worker reads.
+        """
         return self._schema
 
     @property
@@ -142,7 +146,7 @@ class Codec:
 
     @cached_property
     def _schema(self) -> dict[str, Any]:
-        return json_schema(self._adapter)
+        return json_schema(self._adapter, by_alias=not self._by_name)
 
     @cached_property
     def _fingerprint(self) -> str:

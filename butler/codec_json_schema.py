@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 
-def json_schema(adapter: TypeAdapter[Any]) -> dict[str, Any]:
-    """What the type takes as plain data, by alias; a part no schema can describe is ``{}``."""
-    schema = adapter.json_schema(by_alias=True, mode="validation", schema_generator=_Generator)
+def json_schema(adapter: TypeAdapter[Any], *, by_alias: bool) -> dict[str, Any]:
+    """What the type takes as plain data; a part no schema can describe is ``{}``."""
+    schema = adapter.json_schema(by_alias=by_alias, mode="validation", schema_generator=_Generator)
     storable: dict[str, Any] = _storable(schema)
     return storable
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +62,7 @@ class KnownTasks:
         except (pydantic_core.PydanticSerializationError, ValueError) as error:
             raise InvalidRequest(f"{label} cannot be written as JSON: {error}") from error
         text = Codec(Any, label=label).encode(plain)
-        errors = sorted(self._validator(definition).iter_errors(plain), key=_place)
+        errors = self._schema_errors(definition, plain)
         if errors:
             details = [
                 {"loc": tuple(error.absolute_path), "msg": error.message, "type": error.validator}
@@ -71,13 +72,24 @@ class KnownTasks:
             raise InvalidRequest(f"{label} does not fit its schema: {shown}", details)
         return None if request is None else text
 
+    def _schema_errors(self, definition: TaskDefinition, plain: Any) -> list[Any]:
+        from referencing.exceptions import Unresolvable
+
+        try:
+            return sorted(self._validator(definition).iter_errors(plain), key=_place)
+        except Unresolvable as error:
+            raise InvalidRequest(
+                f"the stored schema of {definition.name!r} cannot be used: {error}"
+            ) from error
+        except re.error:
+            # A pattern in the dialect of pydantic's own engine: only the worker can check it.
+            return []
+
     def _validator(self, definition: TaskDefinition) -> Any:
         with self._lock:
             held = self._validators.get(definition.name)
             if held is None or held[0] != definition.fingerprint:
-                from jsonschema import Draft202012Validator
-
-                held = (definition.fingerprint, Draft202012Validator(definition.request_schema))
+                held = (definition.fingerprint, _validator_of(definition.request_schema))
                 self._validators[definition.name] = held
         return held[1]
 
@@ -93,6 +105,14 @@ class KnownTasks:
         }
         self._definitions.update({definition.name: definition for definition in definitions})
         self._read_at = self._clock.monotonic()
+
+
+def _validator_of(schema: dict[str, Any]) -> Any:
+    from jsonschema import Draft202012Validator
+    from referencing import Registry
+
+    # An empty registry, because the default one fetches remote references from the network.
+    return Draft202012Validator(schema, registry=Registry())
 
 
 def _place(error: Any) -> str:

@@ -118,8 +118,9 @@ def _annotations(fn: Callable[..., Any], *, where: str) -> dict[str, Any]:
         try:
             return typing.get_type_hints(target, include_extras=True)
         except NameError:
-            # A type that is local to the function in which the task is defined.
-            names = dict(caller_locals())
+            # A type that is local to the function in which the task is defined, or a TaskContext
+            # that is imported under TYPE_CHECKING, as linters advise.
+            names = {"TaskContext": TaskContext, **caller_locals()}
             return typing.get_type_hints(target, localns=names, include_extras=True)
     except Exception as error:
         raise DefinitionError(_unresolved(where, error)) from error

@@ -181,10 +181,19 @@ def test_a_recursive_model_is_taken() -> None:
 
 def test_the_json_schema_is_what_a_request_may_look_like_by_alias() -> None:
     class Aliased(BaseModel):
-        to: int = Field(validation_alias="recipient")
+        to: int = Field(alias="recipient")
 
     schema = Codec(Aliased, label="request").schema()
     assert schema["properties"] == {"recipient": {"title": "Recipient", "type": "integer"}}
+
+
+def test_the_json_schema_of_a_type_that_travels_by_field_name_is_by_name_too() -> None:
+    class ReadOnlyAlias(BaseModel):
+        to: int = Field(validation_alias="recipient")
+
+    codec = Codec(ReadOnlyAlias, label="request")
+    assert codec.schema()["properties"] == {"to": {"title": "To", "type": "integer"}}
+    assert codec.decode('{"to": 1}') == codec.validate({"recipient": 1})
 
 
 def test_a_type_without_a_json_schema_still_has_one_that_says_nothing() -> None:

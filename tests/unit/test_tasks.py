@@ -124,6 +124,13 @@ def test_types_that_are_local_to_the_defining_function_are_found():
     assert use.request_type is use.result_type is Local
 
 
+def test_a_context_imported_for_type_checkers_only_is_found():
+    namespace = {}
+    code = "def use(request: int, context: 'TaskContext') -> int: return request"
+    exec(code, namespace)
+    assert task(namespace["use"]).spec.invoke(1, CONTEXT) == 1
+
+
 def test_any_type_that_pydantic_validates_is_a_request():
     @task
     def add(request: tuple[int, int]) -> dict[str, list[int]]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from pydantic import BaseModel, Field
 
 from butler.errors import (
     InvalidOption,
@@ -11,7 +14,23 @@ from butler.errors import (
 )
 from butler.executions import Priority
 from butler.function_tasks import task
-from tests.unit.app.app_kit import Email, claim, send
+from tests.unit.app.app_kit import Email, claim, ping, send
+
+
+class Aliased(BaseModel):
+    to: str = Field(validation_alias="recipient")
+
+
+class Patterned(BaseModel):
+    code: str = Field(pattern=r"^\p{Lu}+$")
+
+
+@task
+def aliased(request: Aliased) -> None: ...
+
+
+@task
+def patterned(request: Patterned) -> None: ...
 
 
 @pytest.fixture
@@ -81,3 +100,25 @@ def test_definitions_are_read_once_a_minute_but_a_new_name_is_found_sooner(
     clock.advance(61)
     stranger.enqueue("ping")
     assert len(reads) == 3
+
+
+def test_a_request_by_schema_is_what_a_worker_reads(stranger, storage):
+    storage.register_tasks([aliased.spec.definition()])
+    handle = stranger.enqueue("aliased", {"to": "a"})
+    text = claim(storage, handle.id).request
+    assert aliased.spec.request.decode(text) == Aliased(recipient="a")
+    with pytest.raises(InvalidRequest, match="'to' is a required property"):
+        stranger.enqueue("aliased", {"recipient": "a"})
+
+
+def test_a_pattern_that_python_cannot_read_is_left_to_the_worker(stranger, storage):
+    storage.register_tasks([patterned.spec.definition()])
+    assert stranger.enqueue("patterned", {"code": "ABC"}).created
+
+
+def test_a_schema_is_never_fetched_from_elsewhere(stranger, storage):
+    definition = ping.spec.definition()
+    remote = {"$ref": "http://127.0.0.1:9/schema.json"}
+    storage.register_tasks([replace(definition, request_schema=remote)])
+    with pytest.raises(InvalidRequest, match="stored schema of 'ping' cannot be used"):
+        stranger.enqueue("ping")
