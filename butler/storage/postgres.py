@@ -108,9 +108,10 @@ class PostgresStorage:
         if self._is_prepared:
             return
         try:
-            status = compare(self._connections.run("migrations"))
-        except SchemaOutdated:
-            status = compare(())
+            applied = self._connections.run("migrations")
+        except SchemaOutdated:  # there is no table to look into
+            applied = []
+        status = compare((number, name, checksum) for number, name, checksum in applied)
         if status.pending and self._migrate == "auto":
             migrate(self._connections.url, schema=self._connections.schema)
         elif (problem := status.problem()) is not None:

@@ -43,6 +43,8 @@ logger = logging.getLogger("butler.storage")
 _FIRST_PAUSE_S = 0.02
 _LONGEST_PAUSE_S = 1.0
 _POOL_SLICE_S = 0.25
+_POOL_NAME = "butler ledger"
+_NONE: Mapping[str, Any] = {}  # not None: then psycopg would leave the statement's %% doubled
 _HOPELESS = ("authentication failed", "no password supplied", "does not exist", "no pg_hba.conf")
 
 
@@ -80,7 +82,7 @@ class PostgresConnections:
             logger.warning("no prepared statements on %s: %s", described(self.url), reason)
 
     def run(
-        self, name: str, params: Mapping[str, Any] | None = None, *, hot: bool = False
+        self, name: str, params: Mapping[str, Any] = _NONE, *, hot: bool = False
     ) -> list[tuple[Any, ...]]:
         """The rows of one statement; ``hot`` ones are prepared.
 
@@ -195,6 +197,7 @@ class PostgresConnections:
 
         from butler.storage.postgres_driver import LedgerConnection
 
+        _quiet_pools_logger()
         return ConnectionPool(
             "",
             connection_class=LedgerConnection,
@@ -202,7 +205,7 @@ class PostgresConnections:
             | {"autocommit": True, "on_failure": self._note_failure},
             min_size=0,
             max_size=self._size,
-            name="butler",
+            name=_POOL_NAME,
             # Failing at once hands the failure to us, who repeat; a pool's own repeats wait longer.
             reconnect_timeout=0,
             num_workers=1,
@@ -211,6 +214,11 @@ class PostgresConnections:
         )
 
     def _note_failure(self, error: psycopg.Error) -> None:
+        from butler.storage.postgres_driver import message_of
+
+        if self._failure is None:
+            reason = redacted(message_of(error))
+            logger.warning("the ledger at %s cannot be reached: %s", described(self.url), reason)
         self._failure = error
 
     def forget(self) -> None:
@@ -233,6 +241,18 @@ def _check(connection: LedgerConnection) -> None:
     if connection.has_something_to_say():
         connection.deadline = time.monotonic() + 1.0
         connection.execute("")
+
+
+def _quiet_pools_logger() -> None:
+    """Keep the pool from saying at each try what `PostgresConnections` says once an outage."""
+    logging.getLogger("psycopg.pool").addFilter(_not_about_our_pools)
+
+
+def _not_about_our_pools(record: logging.LogRecord) -> bool:
+    from butler.storage.postgres_driver import LedgerConnection
+
+    about = record.args[0] if isinstance(record.args, tuple) and record.args else None
+    return about != _POOL_NAME and not isinstance(about, LedgerConnection)
 
 
 def _close_all(pools: list[Any]) -> None:

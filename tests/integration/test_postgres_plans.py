@@ -1,0 +1,219 @@
+"""The hot statements find their rows by the primary key, whatever the statistics say.
+
+A claim that took the partial index on queued rows was seven times slower; a plan that was made for
+a small table and kept while the table grew read all of it for each id.
+"""
+
+from __future__ import annotations
+
+import re
+
+import psycopg
+import pytest
+from postgres_scenes import add_worker, insert_many, start_many
+
+from butler import lifecycle
+from butler.executions import ErrorRecord
+from butler.ids import new_id, new_token
+from butler.storage.migrate import migrate
+from butler.storage.postgres import PostgresStorage
+from butler.storage.records import Claim, ExecutionQuery, ProgressReport
+
+BOOM = ErrorRecord(type="ValueError", message="boom")
+HOT = ("claim", "finish_succeeded", "finish", "report_progress", "insert_unique")
+
+
+@pytest.fixture
+def storage(database_url):
+    storage = PostgresStorage(database_url)
+    yield storage
+    storage.close()
+
+
+@pytest.fixture
+def connection(database_url):
+    with psycopg.connect(database_url, autocommit=True, prepare_threshold=None) as connection:
+        yield connection
+
+
+def sent_by(storage):
+    """Each hot statement with the parameters that the storage sends for a batch."""
+    sent = {}
+    run = storage._connections.run
+
+    def note(name, params=None, *, hot=False):
+        if name in HOT:
+            sent[name] = (storage._connections.statements[name].decode(), params)
+        return run(name, params, hot=hot)
+
+    storage._connections.run = note
+    first, second, third = start_many(storage, 3)
+    storage.report_progress(
+        [
+            ProgressReport(
+                execution_id=each.id,
+                attempt=each.attempt,
+                claim_token=each.claim_token,
+                percent=1.0,
+                message=None,
+            )
+            for each in (first, second, third)
+        ]
+    )
+    storage.finish([lifecycle.succeed(first, result=None), lifecycle.succeed(second, result=None)])
+    storage.finish([lifecycle.fail(third, error=BOOM)])
+    insert_many(storage, 1, unique_key="invoice-7")
+    storage._connections.run = run
+    assert set(sent) == set(HOT)
+    return sent
+
+
+def generic_plan(connection, statement, params):
+    """The plan that a prepared statement settles on."""
+    names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", statement)))
+    numbered = re.sub(r"%\((\w+)\)s", lambda m: f"${names.index(m[1]) + 1}", statement)
+    connection.execute("SET plan_cache_mode = force_generic_plan")
+    connection.execute(f"PREPARE hot AS {numbered}")
+    given = ", ".join(psycopg.sql.Literal(params[name]).as_string(connection) for name in names)
+    rows = connection.execute(f"EXPLAIN EXECUTE hot ({given})").fetchall()
+    connection.execute("DEALLOCATE hot")
+    return "\n".join(line for (line,) in rows)
+
+
+def custom_plan(connection, statement, params):
+    cursor = psycopg.ClientCursor(connection)
+    rows = cursor.execute(f"EXPLAIN {statement}", params).fetchall()
+    return "\n".join(line for (line,) in rows)
+
+
+def fill(connection, *, rows):
+    connection.execute(
+        "INSERT INTO butler.executions "
+        "(id, task, queue, priority, status, request, max_attempts, run_at, created_at, queued_at) "
+        "SELECT gen_random_uuid(), 'Send Mail', 'default', 'normal', "
+        "(ARRAY['queued', 'running', 'succeeded', 'scheduled'])[1 + n %% 4], '{}', 3, "
+        "now(), now(), now() FROM generate_series(1, %s) AS n",
+        (rows,),
+    )
+    connection.execute(
+        "INSERT INTO butler.unique_keys SELECT 'Send Mail', n::text, gen_random_uuid() "
+        "FROM generate_series(1, %s) AS n",
+        (rows,),
+    )
+
+
+STATES = {
+    "empty": (0, None),
+    "empty and analyzed": (0, "ANALYZE"),
+    "empty and vacuumed": (0, "VACUUM ANALYZE"),
+    "small and analyzed": (60, "ANALYZE"),
+    "full and never analyzed": (50_000, None),
+    "full and analyzed": (50_000, "ANALYZE"),
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_hot_statements_use_the_primary_key_alone(state, storage, connection):
+    rows, upkeep = STATES[state]
+    sent = sent_by(storage)
+    if rows == 0:
+        connection.execute("DELETE FROM butler.executions")
+    fill(connection, rows=rows)
+    if upkeep:
+        connection.execute(f"{upkeep} butler.executions, butler.unique_keys, butler.workers")
+
+    for name, (statement, params) in sent.items():
+        for plan in (
+            generic_plan(connection, statement, params),
+            custom_plan(connection, statement, params),
+        ):
+            used = set(re.findall(r"using (executions_\w+)", plan))
+            assert used == {"executions_pkey"}, f"{name}:\n{plan}"
+            assert "Seq Scan on executions" not in plan, f"{name}:\n{plan}"
+            assert "Seq Scan on unique_keys" not in plan, f"{name}:\n{plan}"
+            assert "Heap Scan on executions" not in plan, f"{name}:\n{plan}"
+
+
+def test_a_claim_planned_on_a_small_table_stays_fast_when_the_table_has_grown(storage, connection):
+    worker_id = add_worker(storage)
+    for _ in range(8):  # after five runs the server may settle on a plan and keep it
+        ids = insert_many(storage, 5)
+        storage.claim(Claim(worker_id=worker_id, token=new_token(), ids=ids))
+    connection.execute("ANALYZE butler.executions")
+    for _ in range(8):
+        ids = insert_many(storage, 5)
+        storage.claim(Claim(worker_id=worker_id, token=new_token(), ids=ids))
+    connection.execute("ALTER TABLE butler.executions SET (autovacuum_enabled = off)")
+    before = _rows_read_by_scanning(connection)
+    fill(connection, rows=20_000)
+    ids = insert_many(storage, 500)
+
+    reply = storage.claim(Claim(worker_id=worker_id, token=new_token(), ids=ids))
+
+    assert len(reply.won) == 500
+    assert _rows_read_by_scanning(connection) == before
+
+
+def _rows_read_by_scanning(connection):
+    connection.execute("SELECT pg_stat_clear_snapshot()")
+    (number,) = connection.execute(
+        "SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = 'executions'"
+    ).fetchone()
+    return number
+
+
+def test_tables_that_were_made_small_again_end_the_use_of_prepared_statements(
+    storage, connection, database_url
+):
+    storage.prepare()
+    assert storage._connections._prepared
+    connection.execute("VACUUM FULL butler.executions")
+
+    again = PostgresStorage(database_url)
+    again.prepare()
+    assert not again._connections._prepared
+    assert len(start_many(again, 3)) == 3
+    again.close()
+
+    assert migrate(database_url) == []
+    cured = PostgresStorage(database_url)
+    cured.prepare()
+    assert cured._connections._prepared
+    assert cured.count(ExecutionQuery()) == {"running": 3}
+    cured.close()
+
+
+def test_growing_the_tables_leaves_no_row_behind(connection):
+    tables = ("executions", "unique_keys")
+    for table in tables:
+        assert connection.execute(f"SELECT count(*) FROM butler.{table}").fetchone() == (0,)
+        size = f"SELECT pg_relation_size('butler.{table}') / 8192"
+        assert connection.execute(size).fetchone()[0] >= 64
+    connection.execute("VACUUM butler.executions, butler.unique_keys")
+    for table in tables:
+        size = f"SELECT pg_relation_size('butler.{table}') / 8192"
+        assert connection.execute(size).fetchone()[0] >= 64
+
+
+@pytest.mark.parametrize("query", ["stage", "next_due", "queued", "running"])
+def test_the_schedulers_statements_use_the_index_made_for_them(query, storage, connection):
+    fill(connection, rows=20_000)
+    connection.execute(
+        "INSERT INTO butler.executions "
+        "(id, task, queue, priority, status, max_attempts, run_at, created_at, finished_at) "
+        "SELECT gen_random_uuid(), 'Send Mail', 'default', 'normal', 'succeeded', 3, now(), now(), "
+        "now() FROM generate_series(1, 40000)"
+    )
+    connection.execute("ANALYZE butler.executions")
+    index, params = {
+        "stage": ("executions_due", {"floor": None, "epoch": "1", "limit": "100"}),
+        "next_due": ("executions_due", {"floor": None}),
+        "queued": (
+            "executions_queued",
+            {"min_age_s": "5.0", "after_at": None, "after_id": None, "limit": "100"},
+        ),
+        "running": ("executions_running", {"ids": f"{{{new_id()}}}"}),
+    }[query]
+    statement = storage._connections.statements[query].decode()
+    plan = custom_plan(connection, statement, params)
+    assert f"using {index}" in plan or f"on {index}" in plan, plan
