@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PERIOD_S = 1.0
+BEHIND_S = 0.05
 CHEAP_MIN_AGE_S = 5.0
 YOUNG_S = 2.0
 FULL_EVERY_S = 600.0
@@ -83,6 +84,7 @@ class Reconciler(Service):
         self._full_due = 0.0
         self._fresh: Cursor = None
         self._sweep: Cursor = None
+        self._pushed = 0
 
     def tick(self, now: float) -> float:
         """Compare a little, or everything where there is a reason to."""
@@ -99,8 +101,8 @@ class Reconciler(Service):
                 self._full_every_s if began_to_lead or not changed else YOUNG_S + PERIOD_S / 2
             )
             self._epoch, self._server = epoch, server
-        else:
-            self._compare_some()
+        elif self._compare_some():
+            return BEHIND_S
         return PERIOD_S
 
     def _read_server(self) -> tuple[str, str]:
@@ -118,11 +120,15 @@ class Reconciler(Service):
                 run_id = "unknown"
         return as_text(epoch or b""), run_id
 
-    def _compare_some(self) -> None:
-        self._fresh, _ = self._check(self._fresh, pages=FRESH_PAGES)
+    def _compare_some(self) -> bool:
+        """Look at some rows; True when many were lost, so that there is more to find at once."""
+        pushed = self._pushed
+        self._fresh, caught_up = self._check(self._fresh, pages=FRESH_PAGES)
+        behind = not caught_up and self._pushed > pushed
         self._sweep, round_is_over = self._check(self._sweep, pages=1)
         if round_is_over:
             self._sweep = None
+        return behind
 
     def _check(self, cursor: Cursor, *, pages: int) -> tuple[Cursor, bool]:
         """Check pages after a cursor by their hashes; returns where it ended, and if at the end."""
@@ -185,6 +191,7 @@ class Reconciler(Service):
         lost = [entry for entry in entries if entry.id not in in_hands]
         if lost:
             pushed = self._wire.push(lost)
+            self._pushed += pushed
             log_event(
                 logger, logging.WARNING, "reconciler.pushed_again", count=pushed, found_by=found_by
             )

@@ -2,7 +2,7 @@ import uuid
 
 import pytest
 from butler_scheduler.held import PAGE, HeldIds, read_held
-from butler_scheduler.reconciler import Reconciler
+from butler_scheduler.reconciler import BEHIND_S, PERIOD_S, Reconciler
 from scheduler_kit import Bench
 
 from butler.ids import new_id
@@ -102,6 +102,19 @@ def test_one_tick_reads_a_bounded_number_of_pages(bench):
     bench.ledger.calls.clear()
     bench.tick(reconciler)
     assert bench.ledger.calls.count("queued") == 6
+
+
+def test_many_lost_pushes_are_not_made_to_wait_for_a_tick_each(bench):
+    reconciler = new_reconciler(bench, page=10)
+    bench.tick(reconciler)
+    ids = bench.enqueue(200)
+    bench.clock.advance(5)
+    pauses = []
+    while len(bench.waiting()) < 200:
+        pauses.append(bench.tick(reconciler))
+    assert bench.waiting() == ids
+    assert set(pauses) == {BEHIND_S}
+    assert bench.tick(reconciler) == PERIOD_S
 
 
 # The whole comparison
