@@ -61,9 +61,23 @@ def overdue(request: Item) -> None:
         time.sleep(0.01)
 
 
+@butler.task(retry=RetryPolicy(max_attempts=1))
+def broken(request: Item) -> float:
+    """Raises in the user's own code."""
+    return request.n / 0
+
+
 @butler.task
 def crash(request: Item) -> None:
     """Takes its process down."""
     if request.n == signal.SIGSEGV:
         ctypes.string_at(0)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+few = Butler()
+few.register(awork)
+
+empty = Butler()
+
+tasks = (work, awork, flaky, endless, endless_thread, overdue, broken, crash)

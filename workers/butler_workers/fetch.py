@@ -143,9 +143,11 @@ class Fetcher:
         if not self._lease.fresh:
             self._stopping.wait(0.2)
             return 0
-        window = self._slots.size + self._pace.ahead(self._slots.ended)
-        # Refill when half is gone: a full batch for one round trip, before the slots run dry.
-        if not self._slots.wait_for_room(window // 2, timeout_s=0.5):
+        size = self._slots.size
+        window = size + self._pace.ahead(self._slots.ended)
+        # Short tasks: refill when half is gone, a full batch for one round trip before the slots
+        # run dry. Long tasks: as soon as a slot is free.
+        if not self._slots.wait_for_room(max(window // 2, size - 1), timeout_s=0.5):
             return 0
         return window - self._slots.in_flight
 

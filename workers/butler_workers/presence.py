@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 logger = logging.getLogger(__name__)
+# RQ tells each worker's life at INFO, on a logger that sets its own level; ours tells it already.
+logging.getLogger("rq.worker").setLevel(logging.WARNING)
 
 HEARTBEAT_S = 30.0
 CHECK_S = 5.0
