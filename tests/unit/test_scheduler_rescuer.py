@@ -149,6 +149,8 @@ def test_a_scheduler_that_leads_again_starts_its_watch_anew(bench, rescuer):
     bench.leader.tick(0)
     watch(bench, rescuer, LEASE_S - 1)
     assert lost(bench) == set()
+    watch(bench, rescuer, 1 + STEP_S)
+    assert lost(bench) == {"w1"}
 
 
 def test_a_scheduler_that_does_not_lead_gives_nobody_up(bench, rescuer):
