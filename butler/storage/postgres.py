@@ -57,7 +57,8 @@ class PostgresStorage:
     raises `StorageUnavailable`. ``retention_days`` (> 0) is how long finished executions are kept.
     ``max_progress_updates`` caps the recorded progress of one execution. ``migrate="auto"`` makes
     ``prepare`` bring the schema up to date. ``pool_size`` is the most connections of this process.
-    ``prepared_statements=False`` is for poolers that cannot keep them (PgBouncer before 1.21).
+    ``prepared_statements`` are used unless a pooler like PgBouncer is noticed; False is for one
+    that is not.
 
     Nothing is connected or imported before the first call; a forked child connects anew.
     """

@@ -22,9 +22,9 @@ from butler.executions import AttemptOutcome, ErrorRecord, ExecutionStatus
 from butler.lifecycle import Transition
 from butler.storage import postgres_literals as literals
 from butler.storage import postgres_rows as rows
-from butler.storage.memory_values import clean_text
 from butler.storage.postgres_batches import run_in_halves
 from butler.storage.records import ClaimReply, Finished, Refused
+from butler.storage.values import clean_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

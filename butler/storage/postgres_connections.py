@@ -13,8 +13,9 @@ repeated.
 
 No session state, anywhere: behind PgBouncer in transaction mode the next statement may run in
 another session. Rejected: ``SET`` at connect, session advisory locks, temporary tables, and pinning
-one connection to a thread. Prepared statements are the exception, and a setting; a pooler that
-cannot keep them is noticed and they are given up.
+one connection to a thread. Prepared statements are the exception, so they are not used behind a
+pooler: clients number theirs alike, and a shared session would run another one's statement. A
+pooler shows itself at connect, because the process it names is not the one that answers.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ class PostgresConnections:
         """Send statements unprepared from now on: slower by their planning, and always right."""
         if self._prepared:
             self._prepared = False
-            logger.warning("no prepared statements on %s: %s", described(self.url), reason)
+            logger.info("no prepared statements on %s: %s", described(self.url), reason)
 
     def run(
         self, name: str, params: Mapping[str, Any] = _NONE, *, hot: bool = False
@@ -136,7 +137,7 @@ class PostgresConnections:
                 message = f"{described(self.url)} refused {name}: {redacted(message_of(error))}"
                 raise StorageUnavailable(message) from error
             case Verdict.UNPREPARED:
-                self.give_up_preparing("a connection pooler that cannot keep them")
+                self.give_up_preparing("the server no longer knew one")
                 connection.close()
             case Verdict.RECONNECT | Verdict.LOST:
                 connection.close()
@@ -209,9 +210,17 @@ class PostgresConnections:
             # Failing at once hands the failure to us, who repeat; a pool's own repeats wait longer.
             reconnect_timeout=0,
             num_workers=1,
+            configure=self._look_for_pooler,
             check=_check,
             open=True,
         )
+
+    def _look_for_pooler(self, connection: LedgerConnection) -> None:
+        if self._prepared:
+            connection.deadline = time.monotonic() + self._timeout_s
+            answering = connection.execute("SELECT pg_backend_pid()").fetchone()
+            if answering != (connection.info.backend_pid,):
+                self.give_up_preparing("a connection pooler stands before it")
 
     def _note_failure(self, error: psycopg.Error) -> None:
         from butler.storage.postgres_driver import message_of

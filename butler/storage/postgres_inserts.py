@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from butler.errors import EnqueueUnknown, InvalidOption, InvalidRequest, StorageUnavailable
 from butler.executions import TERMINAL
 from butler.storage import postgres_literals as literals
-from butler.storage.memory_values import check_insertable
 from butler.storage.postgres_connections import ReplyLost
 from butler.storage.postgres_rows import STATUS
 from butler.storage.records import Inserted
+from butler.storage.values import check_insertable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

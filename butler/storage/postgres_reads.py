@@ -9,8 +9,8 @@ from butler.errors import InvalidOption
 from butler.executions import ExecutionStatus
 from butler.storage import postgres_literals as literals
 from butler.storage import postgres_rows as rows
-from butler.storage.memory_values import text_refusal
 from butler.storage.records import Page
+from butler.storage.values import text_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

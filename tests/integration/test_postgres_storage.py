@@ -473,16 +473,17 @@ def test_making_a_storage_neither_connects_nor_loads_the_driver():
     assert run.stdout == "[]\n"
 
 
-def test_losing_prepared_statements_is_logged_once_and_survived(storage, caplog):
+def test_losing_a_prepared_statement_is_survived_and_ends_their_use(storage, caplog):
     insert_many(storage, 1)
     connection, pool = storage._connections._checkout(time.monotonic() + 5, sent=False)
     connection.pgconn.exec_(b"DEALLOCATE ALL")  # as a pooler does that changes servers
     pool.putconn(connection)
 
-    with caplog.at_level(logging.WARNING, logger="butler.storage"):
+    with caplog.at_level(logging.INFO, logger="butler.storage"):
         insert_many(storage, 1)
         insert_many(storage, 1)
 
     assert [r.getMessage().partition(" on ")[0] for r in caplog.records] == [
         "no prepared statements"
     ]
+    assert not storage._connections._prepared

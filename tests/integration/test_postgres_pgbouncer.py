@@ -1,0 +1,181 @@
+"""The ledger behind PgBouncer in transaction mode, where the next statement has another session.
+
+Two server connections for four storages: whatever one of them left in a session would reach the
+others.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+
+import psycopg
+import pytest
+from postgres_scenes import add_worker, in_thread, insert_many, new_execution, start_many, until
+
+from butler import lifecycle
+from butler.executions import ErrorRecord, ExecutionStatus
+from butler.ids import new_token
+from butler.retries import RetryPolicy
+from butler.storage.migrate import migrate
+from butler.storage.postgres import PostgresStorage
+from butler.storage.records import Claim, ExecutionQuery, ProgressReport
+
+_S = ExecutionStatus
+PORT = 6543
+BOOM = ErrorRecord(type="ValueError", message="boom")
+
+
+@pytest.fixture
+def pooled_url(database_url, tmp_path_factory):
+    """The same database, through a PgBouncer of this test's own."""
+    program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
+    if program is None:
+        pytest.skip("pgbouncer is not installed: apt-get install pgbouncer")
+    options = psycopg.conninfo.conninfo_to_dict(database_url)
+    folder = tmp_path_factory.mktemp("pgb")
+    config = folder / "pgbouncer.ini"
+    config.write_text(
+        f"[databases]\n"
+        f"{options['dbname']} = host={options['host']} user={options['user']}\n"
+        f"[pgbouncer]\n"
+        f"unix_socket_dir = {folder}\n"
+        f"listen_port = {PORT}\n"
+        f"auth_type = any\n"
+        f"pool_mode = transaction\n"
+        f"default_pool_size = 2\n"
+        f"logfile = {folder / 'log'}\n"
+    )
+    # It refuses to run as root; in a namespace of its own, root looks like somebody else.
+    disguise = ["unshare", "--user", "--map-user=65534"] if os.getuid() == 0 else []
+    server = subprocess.Popen([*disguise, program, "-q", str(config)], stderr=subprocess.PIPE)
+    url = f"postgresql://{options['user']}@/{options['dbname']}?host={folder}&port={PORT}"
+    try:
+        until(lambda: (folder / f".s.PGSQL.{PORT}").exists() or server.poll() is not None)
+        assert server.poll() is None, server.stderr.read().decode()
+        yield url
+    finally:
+        server.terminate()
+        server.communicate(timeout=20)
+
+
+@pytest.fixture
+def storages(pooled_url):
+    storages = [PostgresStorage(pooled_url, command_timeout_s=20) for _ in range(4)]
+    for storage in storages:
+        storage.prepare()
+    yield storages
+    for storage in storages:
+        storage.close()
+
+
+def live(storage):
+    """Lead ten executions through many statements; what each one became."""
+    first, second, third, fourth = start_many(storage, 4)
+    storage.report_progress(
+        [
+            ProgressReport(
+                execution_id=each.id,
+                attempt=each.attempt,
+                claim_token=each.claim_token,
+                percent=50.0,
+                message="half",
+            )
+            for each in (first, second)
+        ]
+    )
+    storage.finish([lifecycle.succeed(first, result='"ok"')])
+    storage.finish(
+        [
+            lifecycle.succeed(second, result="NaN"),
+            lifecycle.fail_or_retry(third, error=BOOM, policy=RetryPolicy(), random=1.0),
+        ]
+    )
+    storage.cancel([third.id, fourth.id])
+    storage.retry([third.id])
+    waiting = insert_many(storage, 6)
+    storage.cancel(waiting[:3])
+    storage.delete(waiting[:1])
+    ids = [first.id, second.id, third.id, fourth.id, *waiting]
+    found = [storage.get(id_) for id_ in ids]
+    return [execution and str(execution.status) for execution in found]
+
+
+def test_four_storages_share_two_sessions(storages):
+    joins = [in_thread(lambda storage=storage: live(storage)) for storage in storages * 2]
+    for join in joins:
+        assert join() == [
+            "succeeded",
+            "failed",
+            "queued",
+            "running",
+            None,
+            "cancelled",
+            "cancelled",
+            "queued",
+            "queued",
+            "queued",
+        ]
+
+
+def test_what_a_claim_sets_does_not_stay_in_the_session(pooled_url, database_url):
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(
+            "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit TO on', "
+            "current_database()); END $$"
+        )
+    for _ in range(4):
+        storage = PostgresStorage(pooled_url)
+        start_many(storage, 3)
+        storage.close()
+    with psycopg.connect(pooled_url, autocommit=True, prepare_threshold=None) as connection:
+        for _ in range(4):
+            assert connection.execute("SHOW synchronous_commit").fetchone() == ("on",)
+
+
+def test_racing_claims_through_the_pooler_win_each_execution_once(storages):
+    ids = insert_many(storages[0], 200)
+    workers = [add_worker(storage) for storage in storages]
+
+    def claim(storage, worker_id):
+        return storage.claim(Claim(worker_id=worker_id, token=new_token(), ids=ids))
+
+    joins = [
+        in_thread(lambda pair=pair: claim(*pair)) for pair in zip(storages, workers, strict=True)
+    ]
+    won = [claimed.id for join in joins for claimed in join().won]
+
+    assert sorted(won) == sorted(ids)
+    assert storages[0].count(ExecutionQuery()) == {_S.RUNNING: 200}
+
+
+def test_migrations_run_through_the_pooler(pooled_url):
+    joins = [in_thread(lambda: migrate(pooled_url, schema="other")) for _ in range(2)]
+    assert sorted(len(join()) for join in joins) == [0, len(migrate_names())]
+    storage = PostgresStorage(pooled_url, schema="other")
+    storage.prepare()
+    assert storage.insert([new_execution(unique_key="k")])[0].created
+    storage.close()
+
+
+def migrate_names():
+    from butler.storage.migrate import known_migrations
+
+    return [migration.name for migration in known_migrations()]
+
+
+def test_a_pooler_is_noticed_before_anything_is_prepared(pooled_url, database_url):
+    """Clients number their statements alike: in a shared session one runs another's."""
+    pooled = PostgresStorage(pooled_url)
+    direct = PostgresStorage(database_url)
+    for storage, prepared in ((pooled, False), (direct, True)):
+        storage.ledger_id()
+        assert storage._connections._prepared is prepared
+        for _ in range(3):
+            start_many(storage, 3)
+        storage.close()
+    with psycopg.connect(pooled_url, autocommit=True, prepare_threshold=None) as connection:
+        for _ in range(4):
+            statements = connection.execute("SELECT count(*) FROM pg_prepared_statements")
+            assert statements.fetchone() == (0,)
