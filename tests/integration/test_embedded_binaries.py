@@ -5,9 +5,8 @@ import os
 
 import pytest
 
-from butler import embedded_binaries
-from butler.embedded import EmbeddedServices
-from butler.embedded_binaries import find_postgres, find_redis
+from butler.embedded import EmbeddedServices, binaries
+from butler.embedded.binaries import find_postgres, find_redis
 from butler.errors import EmbeddedUnavailable
 
 
@@ -17,8 +16,8 @@ def bare_machine(monkeypatch, tmp_path):
     path = tmp_path / "bin"
     path.mkdir()
     monkeypatch.setenv("PATH", str(path))
-    monkeypatch.setattr(embedded_binaries, "POSTGRES_FOLDERS", ())
-    monkeypatch.setattr(embedded_binaries, "COMMON_FOLDERS", ())
+    monkeypatch.setattr(binaries, "POSTGRES_FOLDERS", ())
+    monkeypatch.setattr(binaries, "COMMON_FOLDERS", ())
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     return path
 
@@ -116,7 +115,7 @@ def test_of_several_own_postgres_the_leg_takes_the_oldest_and_a_user_gets_the_ne
     for major in (17, 14, 16):
         install(tmp_path / f"pg/{major}/bin", "postgres", f"postgres (PostgreSQL) {major}.1")
         install(tmp_path / f"pg/{major}/bin", "initdb", "")
-    monkeypatch.setattr(embedded_binaries, "POSTGRES_FOLDERS", (f"{tmp_path}/pg/*/bin",))
+    monkeypatch.setattr(binaries, "POSTGRES_FOLDERS", (f"{tmp_path}/pg/*/bin",))
     assert find_postgres(prefer=prefer).major == chosen
     assert find_postgres(prefer=prefer, major=16).major == 16
 

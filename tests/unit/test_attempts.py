@@ -3,14 +3,6 @@
 import asyncio
 
 import pytest
-from pydantic import BaseModel
-
-from butler import RetryPolicy, TaskResult, task
-from butler.clock import SYSTEM_CLOCK
-from butler.errors import AttemptCancelled, InvalidRequest, TaskTimeout
-from butler.executions import AttemptOutcome, ExecutionStatus, Priority
-from butler.storage.records import Claimed
-from butler.task_spec import spec_of_function
 from butler_workers.attempts import (
     Attempt,
     Interrupt,
@@ -20,6 +12,14 @@ from butler_workers.attempts import (
     hand_back_for_later,
     refuse_request,
 )
+from pydantic import BaseModel
+
+from butler import RetryPolicy, TaskResult, task
+from butler.clock import SYSTEM_CLOCK
+from butler.errors import AttemptCancelled, InvalidRequest, TaskTimeout
+from butler.executions import AttemptOutcome, ExecutionStatus, Priority
+from butler.storage.records import Claimed
+from butler.task_spec import spec_of_function
 
 
 class Size(BaseModel):

@@ -133,7 +133,7 @@ def test_keys_without_a_json_form_are_refused(type_: Any, place: str) -> None:
         (collections.OrderedDict[str, int], "keys in order"),
         (Opaque, "can make no schema for Opaque"),
         (5, "can make no schema for 5"),
-        (lambda: 1, "expected a type, got the function"),
+        pytest.param(lambda: 1, "expected a type, got the function", id="a-function"),
         (Unfinished, "'NotDefinedAnywhere', which is not defined yet"),
         (list["NotDefinedAnywhere"], "not defined yet"),  # noqa: F821
     ],

@@ -69,7 +69,7 @@ REFUSED = [
     (dict[str, Any], {"a": {"b": (1, 2)}}, "a.b"),
     (dict[str, Any], {"a": {1: 2}}, "a[1]"),
     (dict[str, Any], {"a": Shape()}, "a"),
-    (dict[str, Any], {"a": object()}, "a"),
+    pytest.param(dict[str, Any], {"a": object()}, "a", id="an-object"),
     (dict[str, Any], {"a": SecretStr("x")}, "a"),
     (dict[str, Any], {"a": decimal.Decimal(1)}, "a"),
     (dict[str, Any], collections.OrderedDict(a=1), "OrderedDict"),

@@ -14,7 +14,7 @@ from butler.ids import new_id, new_token
 from butler.retries import RetryPolicy
 from butler.storage.base import MAX_BATCH
 from butler.storage.memory import MemoryStorage
-from butler.storage.memory_rows import Row, RowTable
+from butler.storage.memory.rows import Row, RowTable
 from butler.storage.records import (
     Claim,
     ExecutionQuery,

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from butler.cron_expression import CronFields, parse_cron
-from butler.cron_walk import matches
 from butler.errors import InvalidSchedule
 from butler.schedules import Cron
+from butler.schedules.cron_expression import CronFields, parse_cron
+from butler.schedules.cron_walk import matches
 
 FIRST = datetime(2000, 1, 1, tzinfo=UTC)
 LAST = datetime(2041, 1, 1, tzinfo=UTC)

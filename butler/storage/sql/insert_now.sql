@@ -1,5 +1,5 @@
 -- Write one execution that is due at once and has no unique key: the usual enqueue, which should
--- cost little more than a bare INSERT. insert.sql does the same for a batch.
+-- cost little more than a bare INSERT. No RETURNING: that one row was written says it all.
 INSERT INTO {schema}.executions (
     id, task, queue, priority, status, request, max_attempts, timeout_s, user_id, tags, parent_id,
     rerun_of, fingerprint, run_at, created_at, queued_at
@@ -11,4 +11,3 @@ VALUES (
     %(fingerprint)s::text, now(), now(), now()
 )
 ON CONFLICT (id) DO NOTHING
-RETURNING id::text, status

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from butler.cron_days import FULL_MONTH, FULL_WEEK, DayOfMonth, NthWeekday
+from butler.schedules.cron_days import FULL_MONTH, FULL_WEEK, DayOfMonth, NthWeekday
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from butler.cron_days import DayRule
-    from butler.cron_expression import CronFields
+    from butler.schedules.cron_days import DayRule
+    from butler.schedules.cron_expression import CronFields
 
 # Sunday is 0 in crontab and listed last, as 7
 WEEKDAY_NAMES = (

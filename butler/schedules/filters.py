@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
-from butler.cron_words import listed
 from butler.errors import InvalidSchedule
-from butler.schedule_base import PreviewedFire, Schedule, check_parts
-from butler.timezones import earliest_instant, load_zone, wall_time
+from butler.schedules.base import PreviewedFire, Schedule, check_parts
+from butler.schedules.cron_words import listed
+from butler.schedules.timezones import earliest_instant, load_zone, wall_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -159,9 +159,10 @@ def weekday_names(names: Iterable[str]) -> tuple[str, ...]:
         raise InvalidSchedule(f'weekdays must be a list such as ["sat", "sun"], got {names!r}')
     found = set()
     for name in names:
-        if not isinstance(name, str) or name.casefold() not in WEEKDAYS:
+        day = str(name).casefold()
+        if day not in WEEKDAYS:
             raise InvalidSchedule(f"weekdays must be of {', '.join(WEEKDAYS)}, got {name!r}")
-        found.add(name.casefold())
+        found.add(day)
     return tuple(day for day in WEEKDAYS if day in found)
 
 

@@ -2,7 +2,7 @@
 
 A schedule is a value: frozen, hashable, comparable, and the same JSON in the ledger, in the API
 and in TOML. It knows no clock and does no I/O: ``next_after(moment)`` is a function. What
-daylight saving does to a cron expression is in ``butler.cron_walk``.
+daylight saving does to a cron expression is in ``butler.schedules.cron_walk``.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from butler.cron_expression import normalise, parse_cron
-from butler.cron_walk import moved_from, next_fire
-from butler.cron_words import cron_in_words, listed
 from butler.errors import InvalidSchedule
-from butler.schedule_base import PreviewedFire, Schedule, check_parts
-from butler.schedule_between import Between
-from butler.schedule_filters import BUSINESS_DAYS, WEEKEND, Except
-from butler.timezones import load_zone, offsets, require_aware, wall_time
+from butler.schedules.base import PreviewedFire, Schedule, check_parts
+from butler.schedules.between import Between
+from butler.schedules.cron_expression import normalise, parse_cron
+from butler.schedules.cron_walk import moved_from, next_fire
+from butler.schedules.cron_words import cron_in_words, listed
+from butler.schedules.filters import BUSINESS_DAYS, WEEKEND, Except
+from butler.schedules.timezones import load_zone, offsets, require_aware, wall_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -219,7 +219,7 @@ class AnyOf(Schedule):
 
 def schedule_from_json(form: Mapping[str, Any]) -> Schedule:
     """The schedule of a JSON form; ``InvalidSchedule`` says which key is wrong, and why."""
-    from butler.schedule_json import read_schedule
+    from butler.schedules.forms import read_schedule
 
     return read_schedule(form)
 

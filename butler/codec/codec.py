@@ -8,7 +8,7 @@ fields under ``extra="forbid"`` fail only in the worker. Trusting types instead 
 value was rejected too: attributes are assigned without validation, and ``Any`` holds anything.
 
 What cannot be seen in a value that was written (``exclude=True``, tuples as keys) is refused when
-the task is defined; see ``codec_schema``. Secrets are written in plain text: they are what the
+the task is defined; see ``schema.py``. Secrets are written in plain text: they are what the
 worker needs.
 """
 
@@ -23,9 +23,9 @@ import pydantic_core
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticUndefinedAnnotation
 
-from butler.codec_difference import difference
-from butler.codec_json_schema import fingerprint, json_schema
-from butler.codec_places import (
+from butler.codec.difference import difference
+from butler.codec.json_schema import fingerprint, json_schema
+from butler.codec.places import (
     LONE_SURROGATE,
     culprit,
     non_finite,
@@ -33,15 +33,15 @@ from butler.codec_places import (
     unstorable,
     unstorable_in,
 )
-from butler.codec_schema import NotPortable, SchemaFacts, inspect_schema
-from butler.codec_secrets import reveal
+from butler.codec.schema import NotPortable, SchemaFacts, inspect_schema
+from butler.codec.secrets import reveal
 from butler.errors import ButlerError, DefinitionError, InvalidRequest, ResultNotStorable
 from butler.text import clean_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from butler.codec_places import Path
+    from butler.codec.places import Path
 
 MAX_BYTES = 1024 * 1024
 _SHOWN_ERRORS = 5

@@ -12,7 +12,7 @@ from butler.storage.records import Page
 
 if TYPE_CHECKING:
     from butler.executions import ExecutionStatus
-    from butler.storage.memory_rows import Row, RowTable
+    from butler.storage.memory.rows import Row, RowTable
     from butler.storage.records import ExecutionQuery
 
 MAX_PAGE = 1_000

@@ -22,13 +22,13 @@ from butler.errors import InvalidOption
 from butler.executions import ExecutionStatus
 from butler.ids import new_token
 from butler.storage.base import MAX_BATCH
-from butler.storage.memory_attempts import claim_one, finish_one, report_one
-from butler.storage.memory_operators import cancel_one, delete_one, retry_one
-from butler.storage.memory_reads import count_by_status, find_page
-from butler.storage.memory_rows import Row, RowTable
-from butler.storage.memory_values import check_insertable
-from butler.storage.memory_workers import LeaderSeat, WorkerTable
+from butler.storage.memory.attempts import claim_one, finish_one, report_one
+from butler.storage.memory.operators import cancel_one, delete_one, retry_one
+from butler.storage.memory.reads import count_by_status, find_page
+from butler.storage.memory.rows import Row, RowTable
+from butler.storage.memory.workers import LeaderSeat, WorkerTable
 from butler.storage.records import Claimed, ClaimReply, HeartbeatReply, Inserted, Refused
+from butler.storage.values import check_insertable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,10 +18,10 @@ from uuid import UUID
 
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 
-from butler.codec_places import fault_of, step_of
+from butler.codec.places import fault_of, step_of
 
 if TYPE_CHECKING:
-    from butler.codec_places import Path
+    from butler.codec.places import Path
 
 _MISSING: Any = type("_Missing", (), {"__repr__": lambda _: "nothing"})()
 _IDENTITY: Any = object.__eq__

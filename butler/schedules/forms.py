@@ -25,8 +25,8 @@ from pydantic import (
 from pydantic_core import core_schema as core
 
 from butler.errors import InvalidSchedule, did_you_mean
-from butler.schedule_base import MAX_PARTS
 from butler.schedules import AnyOf, Between, Cron, Except, Interval, Once, Schedule
+from butler.schedules.base import MAX_PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -19,15 +19,15 @@ from butler.executions import (
     ExecutionStatus,
     Progress,
 )
-from butler.storage.memory_rows import EndedAttempt
-from butler.storage.memory_values import clean_text, transition_refusal
+from butler.storage.memory.rows import EndedAttempt
 from butler.storage.records import Claimed, ExecutionEvent, Finished, Refused
+from butler.storage.values import clean_text, transition_refusal
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from butler.lifecycle import Transition
-    from butler.storage.memory_rows import Row, RowTable
+    from butler.storage.memory.rows import Row, RowTable
     from butler.storage.records import Claim, ProgressReport
 
 _S = ExecutionStatus

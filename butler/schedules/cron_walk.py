@@ -28,12 +28,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from butler.timezones import SECOND, as_utc, change_within, offsets, wall_time
+from butler.schedules.timezones import SECOND, as_utc, change_within, offsets, wall_time
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-    from butler.cron_expression import CronFields
+    from butler.schedules.cron_expression import CronFields
 
 MINUTE = timedelta(minutes=1)
 

@@ -108,7 +108,7 @@ class Schedule(ABC):
     def __get_pydantic_core_schema__(
         cls, _source: type[Self], handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        from butler.schedule_json import core_schema
+        from butler.schedules.forms import core_schema
 
         return core_schema(cls, handler)
 

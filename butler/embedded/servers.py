@@ -1,7 +1,7 @@
 """The two embedded servers, one class each: where they live, how they start, when they are ready.
 
 Locks. Every process of a server holds an flock on the server's lock file, inherited through the
-keeper (`embedded_launch`), so "nothing of the last server is alive" is a fact and not a guess from
+keeper (`launch`), so "nothing of the last server is alive" is a fact and not a guess from
 a pid file, whose number may belong to another process after a reboot. Whoever has that lock may
 remove the pid files that `kill -9` left behind.
 """
@@ -20,8 +20,8 @@ import time
 from abc import ABC, abstractmethod
 from typing import IO, TYPE_CHECKING, ClassVar
 
-from butler import embedded_launch
-from butler.embedded_binaries import Origin, ServerBinary, find_postgres, find_redis
+from butler.embedded import launch
+from butler.embedded.binaries import Origin, ServerBinary, find_postgres, find_redis
 from butler.errors import EmbeddedUnavailable
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ class EmbeddedServer(ABC):
         self, argv: Sequence[str], *, lock: int, stdin: IO[bytes] | int = subprocess.DEVNULL
     ) -> tuple[subprocess.Popen[bytes], int | None]:
         """Run a program under a keeper; the pid is None when it could not be started."""
-        order: embedded_launch.Order = {
+        order: launch.Order = {
             "argv": list(argv),
             "parent": os.getpid(),
             "renounce_root": self.renounce_root,
@@ -165,7 +165,7 @@ class EmbeddedServer(ABC):
         }
         with self.log.open("ab") as log:
             keeper = subprocess.Popen(  # noqa: S603 - this package's own script
-                [sys.executable, "-I", "-S", embedded_launch.__file__, json.dumps(order)],
+                [sys.executable, "-I", "-S", launch.__file__, json.dumps(order)],
                 stdin=stdin,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -16,9 +16,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from butler.cron_days import DayRule, parse_days
-from butler.cron_field import DAY, HOUR, MINUTE, MONTH, SECOND, WEEKDAY, Field, read_masks
 from butler.errors import InvalidSchedule, did_you_mean
+from butler.schedules.cron_days import DayRule, parse_days
+from butler.schedules.cron_field import DAY, HOUR, MINUTE, MONTH, SECOND, WEEKDAY, Field, read_masks
 
 MAX_LENGTH = 256
 

@@ -7,15 +7,15 @@ from datetime import date, datetime, time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from butler.cron_words import listed
 from butler.errors import InvalidSchedule
-from butler.schedule_filters import DAY, HORIZON, TICK, WEEKDAYS, Filter, weekday_names
-from butler.timezones import earliest_instant, load_zone, require_aware
+from butler.schedules.cron_words import listed
+from butler.schedules.filters import DAY, HORIZON, TICK, WEEKDAYS, Filter, weekday_names
+from butler.schedules.timezones import earliest_instant, load_zone, require_aware
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from butler.schedule_base import Schedule
+    from butler.schedules.base import Schedule
 
 MAX_FIRES = 10_000
 

@@ -1,7 +1,7 @@
 """A real Redis and a real PostgreSQL in a folder, for trying Butler, developing and testing.
 
-`EmbeddedServices` is the public name. `embedded_binaries` finds the programs, `embedded_servers`
-starts, stops and kills each one, `embedded_launch` is the script that keeps one server's life
+`EmbeddedServices` is the public name. `binaries` finds the programs, `servers`
+starts, stops and kills each one, `launch` is the script that keeps one server's life
 inside Butler's.
 """
 
@@ -22,7 +22,7 @@ from butler.errors import EmbeddedUnavailable, InvalidOption
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from butler.embedded_binaries import Origin
+    from butler.embedded.binaries import Origin
 
 # sockaddr_un, without its closing zero byte
 SOCKET_PATH_LIMIT_BYTES = 107 if sys.platform == "linux" else 103
@@ -67,7 +67,7 @@ class EmbeddedServices:
         if not timeout_s > 0:
             message = f"timeout_s must be > 0, got {timeout_s!r}"
             raise InvalidOption(message)
-        from butler.embedded_servers import EmbeddedPostgres, EmbeddedRedis
+        from butler.embedded.servers import EmbeddedPostgres, EmbeddedRedis
 
         self.path = Path(path).expanduser().resolve()
         self._sockets = socket_folder(self.path)
@@ -130,7 +130,7 @@ class EmbeddedServices:
 
     def _take_folder(self) -> None:
         """Make the folder private and one's own, or say who has it."""
-        from butler.embedded_servers import try_lock
+        from butler.embedded.servers import try_lock
 
         lock = self.path / "lock"
         if not lock.exists() and self.path.exists() and any(self.path.iterdir()):

@@ -15,8 +15,8 @@ from butler.storage.records import Moved
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from butler.storage.memory_rows import Row, RowTable
-    from butler.storage.memory_workers import WorkerTable
+    from butler.storage.memory.rows import Row, RowTable
+    from butler.storage.memory.workers import WorkerTable
 
 _S = ExecutionStatus
 

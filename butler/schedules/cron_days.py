@@ -11,7 +11,7 @@ import calendar
 import re
 from dataclasses import dataclass, field
 
-from butler.cron_field import DAY, WEEKDAY, read_masks, read_value
+from butler.schedules.cron_field import DAY, WEEKDAY, read_masks, read_value
 
 FULL_MONTH = (1 << 32) - 2
 FULL_WEEK = (1 << 7) - 1

@@ -1,0 +1,5 @@
+"""A ledger in the memory of one process."""
+
+from butler.storage.memory.storage import MemoryStorage
+
+__all__ = ["MemoryStorage"]
