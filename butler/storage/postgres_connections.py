@@ -149,23 +149,32 @@ class PostgresConnections:
         self, deadline: float, *, sent: bool
     ) -> tuple[LedgerConnection, ConnectionPool[LedgerConnection]]:
         """A connection that seems to work, and its pool."""
-        from psycopg_pool import PoolClosed, PoolTimeout
-
         while True:
             pool = self._pool()
             remaining_s = deadline - time.monotonic()
             try:
                 connection = pool.getconn(timeout=max(min(remaining_s, _POOL_SLICE_S), 0.001))
-            except PoolClosed:
-                self._drop(pool)
-            except PoolTimeout as timeout:
-                failure = self._failure
-                hopeless = failure is not None and any(w in str(failure) for w in _HOPELESS)
-                if hopeless or remaining_s <= _POOL_SLICE_S:
-                    raise self._given_up(failure or timeout, sent=sent) from failure
+            except Exception as error:  # noqa: BLE001 - raised again where it is not the pool's
+                self._wait_on(error, pool, last=remaining_s <= _POOL_SLICE_S, sent=sent)
             else:
                 self._failure = None
                 return connection, pool
+
+    def _wait_on(
+        self, error: Exception, pool: ConnectionPool[LedgerConnection], *, last: bool, sent: bool
+    ) -> None:
+        """Return if a connection may still be had, else raise why not."""
+        from psycopg_pool import PoolClosed, PoolTimeout
+
+        if isinstance(error, PoolClosed):
+            self._drop(pool)
+        elif isinstance(error, PoolTimeout):
+            failure = self._failure
+            hopeless = failure is not None and any(words in str(failure) for words in _HOPELESS)
+            if hopeless or last:
+                raise self._given_up(failure or error, sent=sent) from failure
+        else:
+            raise error
 
     def _given_up(self, error: Exception, *, sent: bool) -> StorageUnavailable:
         from psycopg_pool import PoolTimeout

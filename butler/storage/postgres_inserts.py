@@ -47,12 +47,13 @@ class PostgresInserts:
             raise
 
     def _insert(self, executions: Sequence[NewExecution]) -> list[Inserted]:
-        if any(new.unique_key is not None for new in executions):
+        if len(executions) == 1 and _is_plain(executions[0]):
+            id_ = executions[0].id
+            if self._connections.run("insert_now", _one(executions[0]), hot=True):
+                return [Inserted(id=id_, created=True, status=ExecutionStatus.QUEUED)]
+            replies: dict[str, Inserted] = {}
+        elif any(new.unique_key is not None for new in executions):
             replies = self._insert_unique(executions)
-        elif len(executions) == 1 and _is_due(executions[0]):
-            (new,) = executions
-            written = self._connections.run("insert_now", _one(new), hot=True)
-            replies = _created([(new.id, ExecutionStatus.QUEUED)]) if written else {}
         else:
             columns = _columns(executions)
             replies = _created(self._connections.run("insert", columns, hot=True))
@@ -148,8 +149,11 @@ def _explain(error: BaseException, executions: Sequence[NewExecution]) -> None:
     raise InvalidRequest(f"the ledger cannot store what was enqueued: {refusal}") from error
 
 
-def _is_due(new: NewExecution) -> bool:
-    return new.run_at is None and not new.delay_s and not new.unpushed
+def _is_plain(new: NewExecution) -> bool:
+    """Whether insert_now.sql can write it."""
+    return (
+        new.unique_key is None and new.run_at is None and new.delay_s is None and not new.unpushed
+    )
 
 
 def _one(new: NewExecution) -> dict[str, Any]:
