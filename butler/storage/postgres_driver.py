@@ -1,7 +1,7 @@
 """The connection class and what psycopg's errors mean here.
 
-The only modules that import psycopg are this one, ``postgres_connections`` (inside functions) and
-``migrate``; this one does so at its top, and so is itself imported at first use.
+This is the only module that imports psycopg at its top, and so is itself imported at first use,
+inside functions.
 
 A command's time limit is kept on this side. ``statement_timeout`` would need session state, which
 PgBouncer shares between clients, or a transaction block, which costs a round trip; and it ends
