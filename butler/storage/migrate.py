@@ -21,8 +21,8 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from butler.errors import SchemaOutdated, StorageUnavailable
-from butler.storage.postgres_statements import quoted_schema, source
-from butler.storage.postgres_url import connect_options, described, redacted
+from butler.storage.postgres.statements import quoted_schema, source
+from butler.storage.postgres.url import connect_options, described, redacted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,7 +74,7 @@ class MigrationStatus:
 def known_migrations() -> tuple[Migration, ...]:
     """This release's migrations, in order."""
     found = []
-    for file in files("butler.storage").joinpath("migrations").iterdir():
+    for file in files("butler.storage.postgres").joinpath("migrations").iterdir():
         matched = _FILE_NAME.fullmatch(file.name)
         if matched:
             sql = file.read_text(encoding="utf-8")

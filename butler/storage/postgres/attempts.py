@@ -20,16 +20,15 @@ from typing import TYPE_CHECKING, Any
 from butler.errors import ResultNotStorable
 from butler.executions import AttemptOutcome, ErrorRecord, ExecutionStatus
 from butler.lifecycle import Transition
-from butler.storage import postgres_literals as literals
-from butler.storage import postgres_rows as rows
-from butler.storage.postgres_batches import run_in_halves
+from butler.storage.postgres import literals, rows
+from butler.storage.postgres.batches import run_in_halves
 from butler.storage.records import ClaimReply, Finished, Refused
 from butler.storage.values import clean_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from butler.storage.postgres_connections import PostgresConnections
+    from butler.storage.postgres.connections import PostgresConnections
     from butler.storage.records import Claim, Claimed, ProgressReport
 
 _Fence = tuple[str, int, str]

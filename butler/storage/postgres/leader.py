@@ -11,14 +11,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from butler.storage import postgres_literals as literals
-from butler.storage import postgres_rows as rows
+from butler.storage.postgres import literals, rows
 from butler.storage.records import Leadership
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from butler.storage.postgres_connections import PostgresConnections
+    from butler.storage.postgres.connections import PostgresConnections
     from butler.storage.records import QueueEntry
 
 _WHOLE_LOOK_EVERY_S = 1.0

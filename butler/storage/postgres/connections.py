@@ -28,8 +28,8 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from butler.errors import SchemaOutdated, StorageUnavailable
-from butler.storage.postgres_statements import Statements
-from butler.storage.postgres_url import connect_options, described, redacted
+from butler.storage.postgres.statements import Statements
+from butler.storage.postgres.url import connect_options, described, redacted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import psycopg
     from psycopg_pool import ConnectionPool
 
-    from butler.storage.postgres_driver import LedgerConnection
+    from butler.storage.postgres.driver import LedgerConnection
 
 logger = logging.getLogger("butler.storage")
 
@@ -119,7 +119,7 @@ class PostgresConnections:
         """
         from psycopg import Error
 
-        from butler.storage.postgres_driver import Verdict, message_of, verdict
+        from butler.storage.postgres.driver import Verdict, message_of, verdict
 
         if not isinstance(error, Error):
             raise error
@@ -179,7 +179,7 @@ class PostgresConnections:
     def _given_up(self, error: Exception, *, sent: bool) -> StorageUnavailable:
         from psycopg_pool import PoolTimeout
 
-        from butler.storage.postgres_driver import message_of
+        from butler.storage.postgres.driver import message_of
 
         reason = redacted(message_of(error))
         if isinstance(error, PoolTimeout):
@@ -205,7 +205,7 @@ class PostgresConnections:
     def _open(self) -> ConnectionPool[LedgerConnection]:
         from psycopg_pool import ConnectionPool
 
-        from butler.storage.postgres_driver import LedgerConnection
+        from butler.storage.postgres.driver import LedgerConnection
 
         _quiet_pools_logger()
         return ConnectionPool(
@@ -232,7 +232,7 @@ class PostgresConnections:
                 self.give_up_preparing("a connection pooler stands before it")
 
     def _note_failure(self, error: psycopg.Error) -> None:
-        from butler.storage.postgres_driver import message_of
+        from butler.storage.postgres.driver import message_of
 
         if self._failure is None:
             reason = redacted(message_of(error))
@@ -267,7 +267,7 @@ def _quiet_pools_logger() -> None:
 
 
 def _not_about_our_pools(record: logging.LogRecord) -> bool:
-    from butler.storage.postgres_driver import LedgerConnection
+    from butler.storage.postgres.driver import LedgerConnection
 
     about = record.args[0] if isinstance(record.args, tuple) and record.args else None
     return about != _POOL_NAME and not isinstance(about, LedgerConnection)

@@ -24,7 +24,7 @@ def run_in_halves(
     alone: Callable[[_Item, str], _Reply],
 ) -> list[_Reply]:
     """One reply for each item, in order; ``alone`` gets each culprit and the reason."""
-    from butler.storage.postgres_driver import data_refusal
+    from butler.storage.postgres.driver import data_refusal
 
     if not items:
         return []

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from butler.errors import EnqueueUnknown, InvalidOption, InvalidRequest, StorageUnavailable
 from butler.executions import TERMINAL, ExecutionStatus
-from butler.storage import postgres_literals as literals
-from butler.storage.postgres_connections import ReplyLost
-from butler.storage.postgres_rows import STATUS
+from butler.storage.postgres import literals
+from butler.storage.postgres.connections import ReplyLost
+from butler.storage.postgres.rows import STATUS
 from butler.storage.records import Inserted
 from butler.storage.values import check_insertable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from butler.storage.postgres_connections import PostgresConnections
+    from butler.storage.postgres.connections import PostgresConnections
     from butler.storage.records import NewExecution
 
 _ROUNDS = 20
@@ -140,7 +140,7 @@ def _created(rows: Sequence[tuple[Any, ...]]) -> dict[str, Inserted]:
 
 def _explain(error: BaseException, executions: Sequence[NewExecution]) -> None:
     """Raise what the caller can act on when the ledger refused a value."""
-    from butler.storage.postgres_driver import data_refusal
+    from butler.storage.postgres.driver import data_refusal
 
     refusal = data_refusal(error)
     if refusal is None:

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Literal
 
 from butler.errors import InvalidOption, SchemaOutdated
 from butler.storage.base import MAX_BATCH
-from butler.storage.postgres_attempts import PostgresAttempts
-from butler.storage.postgres_connections import PostgresConnections
-from butler.storage.postgres_inserts import PostgresInserts
-from butler.storage.postgres_leader import PostgresLeader
-from butler.storage.postgres_operators import PostgresOperators
-from butler.storage.postgres_reads import PostgresReads
-from butler.storage.postgres_url import described
-from butler.storage.postgres_workers import PostgresWorkers
+from butler.storage.postgres.attempts import PostgresAttempts
+from butler.storage.postgres.connections import PostgresConnections
+from butler.storage.postgres.inserts import PostgresInserts
+from butler.storage.postgres.leader import PostgresLeader
+from butler.storage.postgres.operators import PostgresOperators
+from butler.storage.postgres.reads import PostgresReads
+from butler.storage.postgres.url import described
+from butler.storage.postgres.workers import PostgresWorkers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 from butler.errors import InvalidOption
 from butler.lifecycle import WAITING_FOR_WORKER
-from butler.storage import postgres_literals as literals
-from butler.storage import postgres_rows as rows
+from butler.storage.postgres import literals, rows
 from butler.storage.records import HeartbeatReply
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from butler.storage.postgres_connections import PostgresConnections
+    from butler.storage.postgres.connections import PostgresConnections
     from butler.storage.records import RunningAttempt, WorkerPulse, WorkerRegistration, WorkerRow
 
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from butler.errors import InvalidOption
 from butler.executions import ExecutionStatus
-from butler.storage import postgres_literals as literals
-from butler.storage import postgres_rows as rows
+from butler.storage.postgres import literals, rows
 from butler.storage.records import Page
 from butler.storage.values import text_refusal
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from butler.executions import Execution
-    from butler.storage.postgres_connections import PostgresConnections
+    from butler.storage.postgres.connections import PostgresConnections
     from butler.storage.records import ExecutionEvent, ExecutionQuery, TaskDefinition
 
 MAX_PAGE = 1_000

@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from butler.executions import ExecutionStatus
-from butler.storage import postgres_literals as literals
-from butler.storage import postgres_rows as rows
+from butler.storage.postgres import literals, rows
 from butler.storage.records import Moved
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from butler.storage.postgres_connections import PostgresConnections
-    from butler.storage.postgres_rows import Columns
+    from butler.storage.postgres.connections import PostgresConnections
+    from butler.storage.postgres.rows import Columns
 
 
 class PostgresOperators:

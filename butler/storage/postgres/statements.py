@@ -43,6 +43,8 @@ def source(name: str) -> str:
 
     psycopg keeps what it has parsed, but only of statements up to 4 kB.
     """
-    text = files("butler.storage").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
+    text = (
+        files("butler.storage.postgres").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
+    )
     lines = [line.rstrip() for line in text.splitlines()]
     return "\n".join(line for line in lines if line and not line.lstrip().startswith("--"))
