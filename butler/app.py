@@ -25,6 +25,7 @@ from butler.enqueueing import (
 from butler.errors import ButlerError, TaskNotBound, UnknownTask
 from butler.function_tasks import FunctionTask, TaskDecorator
 from butler.handles import Handle
+from butler.including import Include, watch
 from butler.known_tasks import KnownTasks
 from butler.operating import Operator
 from butler.producing import Order, Parent, Producer
@@ -33,7 +34,7 @@ from butler.task_spec import TaskSpec, spec_of_object
 from butler.tasks import Binding, Task, class_binding, class_spec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from redis import Redis
 
@@ -52,8 +53,9 @@ class Butler(Producer, Operator):
 
     ``redis_url`` and ``database_url`` default to the settings (``BUTLER_REDIS_URL``,
     ``BUTLER_DATABASE_URL``, ``butler.toml``). ``redis`` and ``storage`` are used instead of what
-    the URLs name; they stay the caller's to close. Safe to use from many threads, and after a
-    fork.
+    the URLs name; they stay the caller's to close. ``include`` names the modules in which tasks
+    are, or packages whose ``tasks`` modules are meant; they are imported when that is first
+    needed (`import_tasks`). Safe to use from many threads, and after a fork.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Butler(Producer, Operator):
         redis_url: str | None = None,
         database_url: str | None = None,
         *,
+        include: Iterable[str] = (),
         redis: Redis | None = None,
         storage: Storage | None = None,
         settings: Settings | None = None,
@@ -72,7 +75,9 @@ class Butler(Producer, Operator):
         self._backends = Backends(lambda: self.settings, storage=storage, redis=redis, clock=clock)
         self._known = KnownTasks(self._read_definitions, clock=clock)
         self.registry = TaskRegistry()
+        self.include = Include(include)
         self.closed = False
+        watch(self)
 
     @classmethod
     def from_env(cls) -> Self:
@@ -134,14 +139,24 @@ class Butler(Producer, Operator):
         Returns what it was given, so it also decorates classes; doing it twice changes nothing.
         Raises `DefinitionError`, also when another task has the name.
         """
-        spec, sources, binding = _definition(task)
-        self.registry.add(spec, sources=sources)
-        if binding is not None:
-            binding.add(self)
+        self._add(task, claim=True)
         return task
+
+    def register_included(self, task: object) -> None:
+        """`register` for what was found in an included module: another Butler may have it too."""
+        self._add(task, claim=False)
+
+    def import_tasks(self) -> None:
+        """Import the modules that ``include`` names and register their tasks; once.
+
+        Done at the start of workers and commands, and when an enqueue needs to know a task.
+        Raises `AppNotFound` for a module that is not there, and what importing one raises.
+        """
+        self.include.load(self)
 
     def tasks(self, *, tag: str | None = None) -> list[TaskDefinition]:
         """The tasks registered with this Butler, by name; with ``tag`` those that carry it."""
+        self.import_tasks()
         return [spec.definition() for spec in self.registry.with_tag(tag)]
 
     def typed_handle(self, execution_id: str, spec: TaskSpec | None) -> Handle[Any]:
@@ -211,16 +226,26 @@ class Butler(Producer, Operator):
         made = new_execution(plan, text, unique_key=key, options=order.options, parent=parent)
         return made, plan
 
+    def _add(self, task: object, *, claim: bool) -> None:
+        spec, sources, binding = _definition(task)
+        self.registry.add(spec, sources=sources)
+        if binding is not None:
+            binding.add(self, claim=claim)
+
     def _spec_of(self, task: Any) -> TaskSpec | None:
         """The registered task; None for a name that is not registered here."""
+        find = self.registry.find if isinstance(task, str) else self.registry.find_source
+        spec = find(task)
+        if spec is None:
+            self.import_tasks()
+            spec = find(task)
         if isinstance(task, str):
-            return self.registry.find(task)
-        spec = self.registry.find_source(task)
+            return spec
         if spec is None:
             name = getattr(task, "name", None) or getattr(task, "__name__", repr(task))
             raise TaskNotBound(
                 f"{name} is not registered with this Butler, so its workers would not know it: "
-                f"call butler.register({name}) first"
+                f"call butler.register({name}), or name its module in Butler(include=[...])"
             )
         return spec
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,21 +18,43 @@ if TYPE_CHECKING:
 def load_app(target: str, app_dir: str | None = None) -> Butler:
     """The Butler at ``module:name`` (or a factory there), or the only one in ``module``.
 
-    ``app_dir`` (default: the current folder) is searched first. Raises `AppNotFound`, saying
-    where it looked; an error inside the application's own modules is not hidden.
+    ``app_dir`` (default: the current folder) is searched first. What the Butler includes is
+    imported too. Raises `AppNotFound`, saying where it looked; an error inside the application's
+    own modules is not hidden.
     """
     folder = str(Path(app_dir or ".").resolve())
+    for started_in in (folder, str(Path.cwd())):
+        if (shadow := find_shadow(started_in)) is not None:
+            raise AppNotFound(shadow_problem(shadow))
     if folder not in sys.path:
         sys.path.insert(0, folder)
     module_name, _, name = target.partition(":")
     module = _import(module_name, folder, target)
-    return _named(module, name, target) if name else _only(module, target)
+    butler = _named(module, name, target) if name else _only(module, target)
+    butler.import_tasks()
+    return butler
+
+
+def find_shadow(folder: str) -> Path | None:
+    """What in this folder hides the package ``butler`` from processes that are started there."""
+    ours = Path(__file__).resolve().parent / "__init__.py"
+    for candidate in (Path(folder, "butler.py"), Path(folder, "butler", "__init__.py")):
+        if candidate.exists() and candidate.resolve() != ours:
+            return candidate
+    return None
+
+
+def shadow_problem(shadow: Path) -> str:
+    """Why that file must get another name."""
+    return (
+        f"{shadow} hides the package 'butler' from the processes started there: rename it "
+        "(tasks.py, app.py, …)"
+    )
 
 
 def _import(module_name: str, folder: str, target: str) -> ModuleType:
     if not module_name:
         raise AppNotFound(f"--app must be module:name, got {target!r}")
-    _refuse_shadow(folder)
     try:
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -44,15 +65,6 @@ def _import(module_name: str, folder: str, target: str) -> ModuleType:
             f"no module named {missing!r} for --app {target}: looked in {folder} and then in "
             "the installed packages; run it from your project's folder or pass --app-dir"
         ) from error
-
-
-def _refuse_shadow(folder: str) -> None:
-    shadow = Path(folder, "butler.py")
-    if shadow.exists():
-        raise AppNotFound(
-            f"{shadow} hides the package 'butler' from the processes started there: rename it "
-            "(tasks.py, app.py, …)"
-        )
 
 
 def _named(module: ModuleType, name: str, target: str) -> Butler:

@@ -17,6 +17,7 @@ ButlerError
 ├── StorageUnavailable       the ledger cannot be reached
 ├── SchemaOutdated           the ledger's schema is older (or newer) than this release can use
 ├── QueueUnavailable         Redis cannot be reached or cannot be used
+├── AppNotFound              no Butler is where --app says, or no module where include says
 ├── SettingsError            a setting is missing or cannot be read
 └── EmbeddedUnavailable      no server binaries are to be found, or they do not start
 
@@ -146,7 +147,7 @@ class QueueUnavailable(ButlerError):
 
 
 class AppNotFound(ButlerError):
-    """No Butler is where ``--app`` says."""
+    """No Butler is where ``--app`` says, or no module where its ``include`` says."""
 
 
 class SettingsError(ButlerError, ValueError):

@@ -63,6 +63,10 @@ class FunctionTask(Generic[Fn, Req, Res]):
         self.binding = Binding()
 
     @property
+    def _butler(self) -> Butler:
+        return self.binding.the_butler(self.name, module=getattr(self.fn, "__module__", ""))
+
+    @property
     def name(self) -> str:
         """The name executions carry."""
         return self.spec.name
@@ -90,7 +94,7 @@ class FunctionTask(Generic[Fn, Req, Res]):
     def enqueue(self, request: Req, /, **options: Unpack[EnqueueOptions]) -> Handle[Res]: ...
     def enqueue(self, request: Any = None, /, **options: Unpack[EnqueueOptions]) -> Handle[Any]:
         """Enqueue it with the Butler it is registered with; as `Butler.enqueue`."""
-        return self.binding.the_butler(self.name).enqueue(self, request, **options)
+        return self._butler.enqueue(self, request, **options)
 
     @overload
     async def aenqueue(
@@ -102,11 +106,11 @@ class FunctionTask(Generic[Fn, Req, Res]):
         self, request: Any = None, /, **options: Unpack[EnqueueOptions]
     ) -> Handle[Any]:
         """`enqueue` for a coroutine."""
-        return await self.binding.the_butler(self.name).aenqueue(self, request, **options)
+        return await self._butler.aenqueue(self, request, **options)
 
     def handle(self, execution_id: str) -> Handle[Res]:
         """The handle of an execution of this task, by its id; nothing is looked up."""
-        return self.binding.the_butler(self.name).typed_handle(execution_id, self.spec)
+        return self._butler.typed_handle(execution_id, self.spec)
 
     def __repr__(self) -> str:
         return f"<task {self.name!r}>"

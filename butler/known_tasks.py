@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import threading
 from typing import TYPE_CHECKING, Any
 
 from butler.codec import Codec
 from butler.errors import InvalidRequest, UnknownTask
+from butler.fork_lock import ForkSafeLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,7 +30,7 @@ class KnownTasks:
     def __init__(self, read: Callable[[], Iterable[TaskDefinition]], *, clock: Clock) -> None:
         self._read = read
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self._read_at: float | None = None
         self._definitions: dict[str, TaskDefinition] = {}
         self._validators: dict[str, Any] = {}

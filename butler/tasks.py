@@ -69,19 +69,31 @@ class TaskLike(Protocol[Req_contra, Returned_co]):
 
 
 class Binding:
-    """Which open Butlers a task is registered with."""
+    """Which open Butlers a task is registered with.
 
-    __slots__ = ("_butlers",)
+    ``claimed`` tells whether somebody registered it on purpose; what only an ``include`` found may
+    be found by another Butler's, too.
+    """
+
+    __slots__ = ("_butlers", "claimed")
 
     def __init__(self) -> None:
         self._butlers: weakref.WeakSet[Butler] = weakref.WeakSet()
+        self.claimed = False
 
-    def add(self, butler: Butler) -> None:
+    def add(self, butler: Butler, *, claim: bool) -> None:
         """The task was registered there."""
         self._butlers.add(butler)
+        self.claimed = self.claimed or claim
 
-    def the_butler(self, task: str) -> Butler:
-        """The only one; raises `TaskNotBound`, saying what to do, when there is none or another."""
+    def the_butler(self, task: str, *, module: str) -> Butler:
+        """The only one; raises `TaskNotBound`, saying what to do, when there is none or another.
+
+        ``module`` is where the task is defined: a Butler that includes it may not have yet.
+        """
+        from butler.including import load_includes_for
+
+        load_includes_for(module)
         butlers = [butler for butler in self._butlers if not butler.closed]
         if len(butlers) == 1:
             return butlers[0]
@@ -91,8 +103,9 @@ class Binding:
                 f"butler.enqueue({task}, request), or close those that are no longer used"
             )
         raise TaskNotBound(
-            f"{task} is not registered with an open Butler: call butler.register({task}) first, "
-            f"then {task}.enqueue(request) or butler.enqueue({task}, request)"
+            f"{task} is not registered with an open Butler: call butler.register({task}), or name "
+            f"its module in Butler(include=[{module!r}]); then {task}.enqueue(request) and "
+            f"butler.enqueue({task}, request) both work"
         )
 
 
@@ -113,6 +126,7 @@ class Task(Generic[Req, Res]):
     retry: ClassVar[RetryPolicy] = DEFAULT_RETRY
     timeout_s: ClassVar[float | timedelta | None] = DEFAULT_TIMEOUT_S
     isolation: ClassVar[Isolation | None] = None
+    memory_limit_mb: ClassVar[int | None] = None
     unique_key: UniqueKey | None = None
     aliases: ClassVar[Sequence[str]] = ()
 
@@ -147,7 +161,7 @@ class Task(Generic[Req, Res]):
     @classmethod
     def enqueue(cls, request: Any = None, /, **options: Unpack[EnqueueOptions]) -> Handle[Any]:
         """Enqueue it with the Butler it is registered with; as `Butler.enqueue`."""
-        return cls._butler_binding.the_butler(cls.__name__).enqueue(cls, request, **options)
+        return cls._the_butler().enqueue(cls, request, **options)
 
     @overload
     @classmethod
@@ -162,14 +176,16 @@ class Task(Generic[Req, Res]):
         cls, request: Any = None, /, **options: Unpack[EnqueueOptions]
     ) -> Handle[Any]:
         """`enqueue` for a coroutine."""
-        butler = cls._butler_binding.the_butler(cls.__name__)
-        return await butler.aenqueue(cls, request, **options)
+        return await cls._the_butler().aenqueue(cls, request, **options)
 
     @classmethod
     def handle(cls, execution_id: str) -> Handle[Res]:
         """The handle of an execution of this task, by its id; nothing is looked up."""
-        butler = cls._butler_binding.the_butler(cls.__name__)
-        return butler.typed_handle(execution_id, cls._butler_spec)
+        return cls._the_butler().typed_handle(execution_id, cls._butler_spec)
+
+    @classmethod
+    def _the_butler(cls) -> Butler:
+        return cls._butler_binding.the_butler(cls.__name__, module=cls.__module__)
 
 
 def class_spec(cls: type[Task[Any, Any]], *, instantiable: bool = False) -> TaskSpec:

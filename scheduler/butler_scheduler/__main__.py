@@ -1,6 +1,6 @@
 """``python -m butler_scheduler`` is ``butler-scheduler``."""
 
-from butler_scheduler.cli import main
+from butler_scheduler.start import scheduler
 
 if __name__ == "__main__":
-    main(prog_name="butler-scheduler")
+    scheduler()

@@ -1,6 +1,6 @@
 """``python -m butler_workers`` is ``butler-worker``."""
 
-from butler_workers.cli import main
+from butler_workers.start import worker
 
 if __name__ == "__main__":
-    main(prog_name="butler-worker")
+    worker()
