@@ -21,7 +21,7 @@ from butler.retries import RetryPolicy
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 PriorityLike = Priority | Literal["high", "normal", "low"]
-Isolation = Literal["async", "thread"]
+Isolation = Literal["async", "thread", "process"]
 UniqueKey = str | Callable[[Any], str | None]
 
 DEFAULT_TIMEOUT_S = 300.0
@@ -35,6 +35,8 @@ MAX_KEY_CHARS = 500
 MAX_USER_ID_CHARS = 200
 MAX_TAG_CHARS = 100
 MAX_TAGS = 50
+# An interpreter with an application in it takes about this much before any work is done.
+MIN_MEMORY_LIMIT_MB = 128
 
 
 class TaskOptionFields(TypedDict, total=False):
@@ -42,7 +44,8 @@ class TaskOptionFields(TypedDict, total=False):
 
     ``name`` defaults to the class's or function's, ``description`` to its docstring. ``tags``
     are given to each execution too. ``timeout_s`` is in seconds, None for no limit. ``isolation``
-    is "async" for ``async def`` and "thread" for ``def``. ``unique_key`` is a str or a function of
+    is "async" for ``async def`` and "thread" for ``def`` unless it is "process": a process of its
+    own for each attempt, of at most ``memory_limit_mb``. ``unique_key`` is a str or a function of
     the request: while an execution with that key is unfinished, another enqueue returns it.
     ``aliases`` are older names that workers still understand.
     """
@@ -55,6 +58,7 @@ class TaskOptionFields(TypedDict, total=False):
     retry: RetryPolicy | None
     timeout_s: float | timedelta | None
     isolation: Isolation | None
+    memory_limit_mb: int | None
     unique_key: UniqueKey | None
     aliases: Iterable[str]
 
@@ -92,6 +96,7 @@ class TaskOptions:
     retry: RetryPolicy = DEFAULT_RETRY
     timeout_s: float | None = DEFAULT_TIMEOUT_S
     isolation: Isolation = "thread"
+    memory_limit_mb: int | None = None
     unique_key: UniqueKey | None = None
     aliases: tuple[str, ...] = ()
 
@@ -108,6 +113,7 @@ class TaskOptions:
             "max_attempts": self.retry.max_attempts,
             "timeout_s": self.timeout_s,
             "isolation": self.isolation,
+            "memory_limit_mb": self.memory_limit_mb,
             "unique_key": None if computed else self.unique_key,
             "unique_key_is_computed": computed,
             "aliases": list(self.aliases),
@@ -257,8 +263,18 @@ def _check_run_at(value: object) -> datetime:
 
 
 def _check_isolation(value: object) -> Isolation:
-    if value not in ("async", "thread"):
-        raise InvalidOption(f"isolation must be 'async' or 'thread', got {value!r}")
+    if value not in ("async", "thread", "process"):
+        raise InvalidOption(f"isolation must be 'async', 'thread' or 'process', got {value!r}")
+    return value
+
+
+def _check_memory_limit(value: object) -> int | None:
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or value < MIN_MEMORY_LIMIT_MB:
+        raise InvalidOption(
+            f"memory_limit_mb must be an int >= {MIN_MEMORY_LIMIT_MB}, got {value!r}"
+        )
     return value
 
 
@@ -281,6 +297,7 @@ _TASK_CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "retry": _check_retry,
     "timeout_s": _check_task_timeout,
     "isolation": _check_isolation,
+    "memory_limit_mb": _check_memory_limit,
     "unique_key": _check_task_unique_key,
     "aliases": _check_aliases,
 }

@@ -196,7 +196,9 @@ def _spec(
 ) -> TaskSpec:
     fitting = "async" if is_async else "thread"
     checked = task_options({"isolation": fitting, **options}, where=where)
-    if checked.isolation != fitting:
+    if checked.memory_limit_mb is not None and checked.isolation != "process":
+        raise DefinitionError(f'{where}: memory_limit_mb needs isolation="process"')
+    if checked.isolation not in (fitting, "process"):
         kind = "async def" if is_async else "def"
         raise DefinitionError(
             f'{where}: isolation="{checked.isolation}" is not for a plain {kind}, which runs as '

@@ -75,9 +75,68 @@ def crash(request: Item) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+ISOLATED = {"isolation": "process", "retry": RetryPolicy(max_attempts=1)}
+
+
+@butler.task(**ISOLATED)
+def isolated_work(request: Item, context: TaskContext) -> int:
+    """Work in a process of its own; returns its pid."""
+    context.report_progress(50, "half")
+    time.sleep(request.seconds)
+    return os.getpid()
+
+
+@butler.task(**ISOLATED)
+async def isolated_coroutine(request: Item, context: TaskContext) -> int:
+    """The same as a coroutine."""
+    await context.sleep(request.seconds)
+    return os.getpid()
+
+
+@butler.task(**ISOLATED)
+def isolated_crash(request: Item) -> None:
+    """Ends its process in the way that is asked for."""
+    if request.n == signal.SIGSEGV:
+        ctypes.string_at(0)
+    if request.n == 0:
+        os._exit(7)
+    os.kill(os.getpid(), request.n)
+
+
+@butler.task(timeout_s=0.5, **ISOLATED)
+def isolated_overdue(request: Item) -> None:
+    """Sleeps through its timeout; with n = 1 it also refuses to be interrupted."""
+    while True:
+        try:
+            time.sleep(60)
+        except BaseException:
+            if request.n == 0:
+                raise
+
+
+@butler.task(memory_limit_mb=400, **ISOLATED)
+def isolated_hungry(request: Item) -> int:
+    """Takes more memory than it may."""
+    return len(bytearray(request.n * 1024 * 1024))
+
+
 few = Butler()
 few.register(awork)
 
 empty = Butler()
 
-tasks = (work, awork, flaky, endless, endless_thread, overdue, broken, crash)
+tasks = (
+    work,
+    awork,
+    flaky,
+    endless,
+    endless_thread,
+    overdue,
+    broken,
+    crash,
+    isolated_work,
+    isolated_coroutine,
+    isolated_crash,
+    isolated_overdue,
+    isolated_hungry,
+)

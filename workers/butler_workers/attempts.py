@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from butler.lifecycle import Transition
     from butler.storage.records import Claimed
     from butler.task_spec import TaskSpec
+    from butler_workers.isolation import IsolatedProcess
 
 MAX_HAND_BACK_DELAY_S = 30.0
 
@@ -55,6 +56,7 @@ class Attempt:
         "interrupt",
         "lock",
         "over",
+        "process",
         "spec",
         "started_at",
         "started_wall",
@@ -76,6 +78,12 @@ class Attempt:
         self.announced_at: float | None = None
         self.thread_id: int | None = None
         self.task: asyncio.Task[None] | None = None
+        self.process: IsolatedProcess | None = None
+
+    @property
+    def in_process(self) -> bool:
+        """Whether it asks for a process of its own."""
+        return self.spec.options.isolation == "process"
 
     @property
     def timeout_s(self) -> float | None:

@@ -21,6 +21,8 @@ from butler.errors import ButlerError
 from butler.log import configure_logging, log_event
 from butler.storage.records import HeartbeatReply, RunningAttempt
 from butler_workers.control import ControlLine
+from butler_workers.exits import EXIT_CONFIG, EXIT_LOST
+from butler_workers.isolation import IsolationConfig, ProcessPool
 from butler_workers.worker import INTERRUPTED_GRACE_S, Worker
 
 if TYPE_CHECKING:
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-EXIT_LOST = 75
-EXIT_CONFIG = 3
 # With many threads wanting the interpreter, one that returns from I/O waits this long for it.
 SWITCH_INTERVAL_S = 0.001
 
@@ -79,6 +79,9 @@ class Child:
             on_alone=lambda execution_id, name: line.send("alone", id=execution_id, list=name),
             on_lost=self._done.set,
             on_shutdown=lambda: os.kill(os.getppid(), signal.SIGTERM),
+            pool=ProcessPool(
+                IsolationConfig(app=config.app, app_dir=config.app_dir, log_level=config.log_level)
+            ),
         )
 
     def run(self) -> int:

@@ -1,8 +1,7 @@
-"""A supervisor's child processes: starting one, talking to it, and how it died."""
+"""A supervisor's child processes: starting one, talking to it, ending it."""
 
 from __future__ import annotations
 
-import signal
 import socket
 import subprocess
 import sys
@@ -11,7 +10,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from butler.ids import new_id
-from butler_workers.child import EXIT_CONFIG, EXIT_LOST
 from butler_workers.control import ControlLine
 
 if TYPE_CHECKING:
@@ -59,18 +57,3 @@ class ChildProcess:
         """Ask it to end; within its configured time where None."""
         self.draining = True
         self.line.send("drain", within_s=within_s)
-
-
-def describe_exit(code: int) -> str:
-    """``killed by signal 11 (SIGSEGV)`` or ``exited with code 1``."""
-    if code >= 0:
-        return f"exited with code {code}"
-    try:
-        return f"killed by signal {-code} ({signal.Signals(-code).name})"
-    except ValueError:
-        return f"killed by signal {-code}"
-
-
-def is_orderly(code: int) -> bool:
-    """Whether a child that ended so said what became of its attempts."""
-    return code in (0, EXIT_LOST, EXIT_CONFIG)

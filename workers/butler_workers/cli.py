@@ -16,7 +16,8 @@ from butler.errors import AppNotFound, ButlerError, InvalidOption, SchemaOutdate
 from butler.ids import new_id
 from butler.log import configure_logging
 from butler.queue_names import check_queue_name
-from butler_workers.child import EXIT_CONFIG, ChildConfig
+from butler_workers.child import ChildConfig
+from butler_workers.exits import EXIT_CONFIG
 from butler_workers.lease import LEASE_S
 from butler_workers.supervisor import Supervisor
 

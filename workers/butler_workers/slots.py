@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from butler.clock import Clock
     from butler.lifecycle import Transition
     from butler_workers.attempts import Attempt
+    from butler_workers.isolation import ProcessPool
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ class Slots:
     """Runs attempts, at most ``size`` at once; what waits beyond that is started in order.
 
     ``on_end`` is called once an attempt, from the thread that ran it, with its transition.
+    Without a ``pool`` attempts that ask for a process of their own run here like others.
     """
 
     def __init__(
@@ -57,8 +59,10 @@ class Slots:
         butler: Butler,
         clock: Clock,
         on_end: Callable[[Attempt, Transition | None], None],
+        pool: ProcessPool | None = None,
     ) -> None:
         self.size = size
+        self.pool = pool
         self.ended = 0
         self._butler = butler
         self._clock = clock
@@ -110,15 +114,29 @@ class Slots:
                 return
             attempt.interrupt = kind
             attempt.control.request_cancel(reason)
-            if attempt.task is not None:
+            if attempt.process is not None:
+                attempt.process.interrupt(kind, reason)
+            elif attempt.task is not None:
                 self._loop.cancel(attempt.task)
             elif attempt.thread_id is not None and kind is Interrupt.TIMEOUT:
                 _raise_in_thread(attempt.thread_id, TaskTimeout)
+
+    def run_here(self, attempt: Attempt) -> None:
+        """Run a ``def`` task's attempt in the calling thread, whatever slots are free."""
+        with self._lock:
+            self._busy += 1
+        self._threads.run(attempt)
+
+    def in_loop(self, attempt: Attempt) -> bool:
+        """Whether an attempt runs on the event loop; a thread runs it or waits for it otherwise."""
+        return attempt.spec.is_async and not (self.pool and attempt.in_process)
 
     def stop(self) -> None:
         """End the lanes' threads; running ``def`` tasks die with the process."""
         self._threads.stop()
         self._loop.stop()
+        if self.pool is not None:
+            self.pool.stop()
 
     def _next(self) -> Attempt | None:
         """The calling lane's slot is free: the attempt to run in it, else the slot is given up."""
@@ -132,11 +150,11 @@ class Slots:
         return following
 
     def _dispatch(self, attempts: Sequence[Attempt]) -> None:
-        coroutines = [a for a in attempts if a.spec.is_async]
+        coroutines = [a for a in attempts if self.in_loop(a)]
         if coroutines:
             self._loop.start(coroutines)
         for attempt in attempts:
-            if not attempt.spec.is_async:
+            if not self.in_loop(attempt):
                 self._threads.start(attempt)
 
     def _begin(self, attempt: Attempt) -> tuple[Any, TaskContext] | Transition | None:
@@ -185,13 +203,13 @@ class _ThreadLane:
         while (attempt := self._work.get()) is not None:
             following: Attempt | None = attempt
             while following is not None:
-                if following.spec.is_async:
+                if self._slots.in_loop(following):
                     self._slots._dispatch([following])  # noqa: SLF001 - one mechanism, two lanes
                     break
-                following = self._run(following)
+                following = self.run(following)
             self._idle.release()
 
-    def _run(self, attempt: Attempt) -> Attempt | None:
+    def run(self, attempt: Attempt) -> Attempt | None:
         try:
             transition = self._execute(attempt)
         except TaskInterrupted as late:
@@ -207,6 +225,8 @@ class _ThreadLane:
             begun = self._slots._begin(attempt)  # noqa: SLF001
             if not isinstance(begun, tuple):
                 return begun
+            if self._slots.pool is not None and attempt.in_process:
+                return self._slots.pool.run(attempt)
             request, context = begun
             token = running_context.set(context)
             with attempt.lock:
@@ -276,7 +296,7 @@ class _LoopLane:
             attempt.over = True
         following = self._slots._end(attempt, transition)  # noqa: SLF001
         if following is not None:
-            if following.spec.is_async:
+            if self._slots.in_loop(following):
                 self._start(following)
             else:
                 self._slots._dispatch([following])  # noqa: SLF001

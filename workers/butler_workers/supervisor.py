@@ -30,8 +30,8 @@ from butler.errors import ButlerError, StorageUnavailable
 from butler.hands import Hands
 from butler.log import log_event
 from butler.recovery import Recovery
-from butler_workers.child import EXIT_CONFIG
-from butler_workers.children import ChildProcess, describe_exit, is_orderly
+from butler_workers.children import ChildProcess
+from butler_workers.exits import EXIT_CONFIG, describe_exit, is_orderly
 from butler_workers.lease import HEARTBEAT_S
 
 if TYPE_CHECKING:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from butler.clock import Clock
     from butler.lifecycle import Transition
     from butler.storage.records import Claimed, HeartbeatReply, RunningAttempt
+    from butler_workers.isolation import ProcessPool
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +71,7 @@ class Worker:
         on_alone: Callable[[str, str], None] | None = None,
         on_lost: Callable[[], None] | None = None,
         on_shutdown: Callable[[], None] | None = None,
+        pool: ProcessPool | None = None,
     ) -> None:
         self.id = worker_id or new_id()
         self.name = worker_name(self.id)
@@ -91,7 +93,7 @@ class Worker:
         self.hand = Hand(
             butler.redis, worker_id=self.id, worker_name=self.name, queues=self._queues
         )
-        self.slots = Slots(concurrency, butler=butler, clock=clock, on_end=self._ended)
+        self.slots = Slots(concurrency, butler=butler, clock=clock, on_end=self._ended, pool=pool)
         self._completer = Completer(
             storage=storage,
             wire=wire,
@@ -136,6 +138,8 @@ class Worker:
         """Register with the ledger and begin; raises what the ledger raises."""
         self._storage.prepare()
         specs = list(self._butler.registry)
+        if self.slots.pool and any(spec.options.isolation == "process" for spec in specs):
+            self.slots.pool.warm()
         self._storage.register_tasks([spec.definition() for spec in specs])
         self._storage.register_worker(
             WorkerRegistration(
