@@ -157,7 +157,8 @@ class Butler(Producer, Operator):
     def tasks(self, *, tag: str | None = None) -> list[TaskDefinition]:
         """The tasks registered with this Butler, by name; with ``tag`` those that carry it."""
         self.import_tasks()
-        return [spec.definition() for spec in self.registry.with_tag(tag)]
+        defaults = self.settings.task_defaults
+        return [spec.definition(defaults=defaults) for spec in self.registry.with_tag(tag)]
 
     def typed_handle(self, execution_id: str, spec: TaskSpec | None) -> Handle[Any]:
         """The handle of an execution of a known task: its result is of the task's type."""
@@ -216,12 +217,14 @@ class Butler(Producer, Operator):
         if spec is None:
             definition = self._known.get(order.task, also_known=self.registry.names())
             plan = plan_of_definition(definition)
-            text = self._known.encode(definition, order.request)
+            limit = self.settings.max_request_bytes
+            text = self._known.encode(definition, order.request, max_bytes=limit)
             key = key_of_definition(definition, order.options)
         else:
-            plan = plan_of_spec(spec)
+            settings = self.settings
+            plan = plan_of_spec(spec, settings.task_defaults)
             request = spec.request.validate(order.request)
-            text = spec.request.encode(request)
+            text = spec.request.encode(request, max_bytes=settings.max_request_bytes)
             key = key_of_spec(spec, request)
         made = new_execution(plan, text, unique_key=key, options=order.options, parent=parent)
         return made, plan

@@ -12,7 +12,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from butler.pushing import PUSH_TIMEOUT_S, Pusher
+from butler.pushing import Pusher
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,20 +128,24 @@ class Backends:
             command_timeout_s=settings.command_timeout_s,
             migrate=settings.migrate,
             pool_size=settings.pool_size,
+            prepared_statements=settings.prepared_statements,
+            max_progress_updates=settings.max_progress_updates,
         )
 
     def _new_redis(self) -> Redis:
         from butler.connections import connect_redis
 
-        return connect_redis(self._settings().need_redis_url())
+        settings = self._settings()
+        return connect_redis(settings.need_redis_url(), timeout_s=settings.redis_timeout_s)
 
     def _new_pusher(self, made: _Made) -> Pusher:
         from butler.connections import clone_redis
         from butler.queues import QueueWire
 
-        made.push_redis = clone_redis(self.redis, timeout_s=PUSH_TIMEOUT_S)
+        settings = self._settings()
+        made.push_redis = clone_redis(self.redis, timeout_s=settings.redis_push_timeout_s)
         wire = QueueWire(made.push_redis, ledger_id=self.storage.ledger_id())
-        return Pusher(wire, clock=self._clock)
+        return Pusher(wire, clock=self._clock, rest_s=settings.redis_rest_s)
 
 
 class _Made:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from butler.clock import Clock
     from butler.codec import Codec
+    from butler.options import TaskDefaults
     from butler.producing import Parent
     from butler.pushing import Pusher
     from butler.storage.base import Storage
@@ -57,15 +58,15 @@ class Enqueued:
     pushed: bool
 
 
-def plan_of_spec(spec: TaskSpec) -> Plan:
+def plan_of_spec(spec: TaskSpec, defaults: TaskDefaults) -> Plan:
     """The plan of a task whose code is here."""
     options = spec.options
     return Plan(
         task=spec.name,
         queue=options.queue,
         priority=options.priority,
-        max_attempts=options.retry.max_attempts,
-        timeout_s=options.timeout_s,
+        max_attempts=options.max_attempts(defaults),
+        timeout_s=options.time_limit_s(defaults),
         tags=options.tags,
         fingerprint=spec.fingerprint,
         result=spec.result,

@@ -48,7 +48,7 @@ class KnownTasks:
             raise UnknownTask(name, known)
         return definition
 
-    def encode(self, definition: TaskDefinition, request: Any) -> str | None:
+    def encode(self, definition: TaskDefinition, request: Any, *, max_bytes: int) -> str | None:
         """The request as JSON text, checked against the task's stored JSON Schema.
 
         Objects (models, dataclasses, dates) are turned into JSON values first. Raises
@@ -61,7 +61,7 @@ class KnownTasks:
             plain = pydantic_core.to_jsonable_python(request, by_alias=True)
         except (pydantic_core.PydanticSerializationError, ValueError) as error:
             raise InvalidRequest(f"{label} cannot be written as JSON: {error}") from error
-        text = Codec(Any, label=label).encode(plain)
+        text = Codec(Any, label=label, max_bytes=max_bytes).encode(plain)
         errors = self._schema_errors(definition, plain)
         if errors:
             details = [

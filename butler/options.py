@@ -82,10 +82,22 @@ class EnqueueOptions(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TaskDefaults:
+    """What the settings say for tasks that do not say it themselves."""
+
+    max_attempts: int = DEFAULT_RETRY.max_attempts
+    timeout_s: float = DEFAULT_TIMEOUT_S
+
+
+BUILT_IN = TaskDefaults()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskOptions:
     """A task's options, checked; the meaning of each is at `TaskOptionFields`.
 
-    Raises `InvalidOption` for a value that is out of range.
+    ``stated`` names those that its author wrote; the settings may speak for the others. Raises
+    `InvalidOption` for a value that is out of range.
     """
 
     name: str
@@ -99,19 +111,28 @@ class TaskOptions:
     memory_limit_mb: int | None = None
     unique_key: UniqueKey | None = None
     aliases: tuple[str, ...] = ()
+    stated: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         for name, check in _TASK_CHECKS.items():
             object.__setattr__(self, name, check(getattr(self, name)))
 
-    def to_json(self) -> dict[str, Any]:
+    def max_attempts(self, defaults: TaskDefaults) -> int:
+        """How often it is tried, the first time included."""
+        return self.retry.max_attempts if "retry" in self.stated else defaults.max_attempts
+
+    def time_limit_s(self, defaults: TaskDefaults) -> float | None:
+        """How long an attempt may take; None for no limit."""
+        return self.timeout_s if "timeout_s" in self.stated else defaults.timeout_s
+
+    def to_json(self, defaults: TaskDefaults = BUILT_IN) -> dict[str, Any]:
         """What other processes need to know; read back by ``KnownTasks``."""
         computed = callable(self.unique_key)
         return {
             "queue": self.queue,
             "priority": self.priority.value,
-            "max_attempts": self.retry.max_attempts,
-            "timeout_s": self.timeout_s,
+            "max_attempts": self.max_attempts(defaults),
+            "timeout_s": self.time_limit_s(defaults),
             "isolation": self.isolation,
             "memory_limit_mb": self.memory_limit_mb,
             "unique_key": None if computed else self.unique_key,
@@ -128,7 +149,7 @@ def task_options(given: Mapping[str, Any], *, where: str) -> TaskOptions:
     # None stands for "the default", but for timeout_s, where it is a value: no limit.
     chosen = {k: v for k, v in given.items() if v is not None or k == "timeout_s"}
     try:
-        return TaskOptions(**chosen)
+        return TaskOptions(**chosen, stated=frozenset(chosen))
     except InvalidOption as error:
         raise DefinitionError(f"{where}: {error}") from error
 
@@ -314,7 +335,7 @@ _ENQUEUE_CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "timeout_s": _check_timeout,
 }
 
-TASK_OPTION_NAMES = tuple(field.name for field in fields(TaskOptions))
+TASK_OPTION_NAMES = tuple(field.name for field in fields(TaskOptions) if field.name != "stated")
 
 # What people may look for in the wrong place, and how it is written.
 _ELSEWHERE = {

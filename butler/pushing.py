@@ -31,14 +31,15 @@ _log = logging.getLogger("butler.pushing")
 class Pusher:
     """Carries steps to the wire; what Redis does not take is logged and left to the scheduler."""
 
-    def __init__(self, wire: QueueWire, *, clock: Clock) -> None:
+    def __init__(self, wire: QueueWire, *, clock: Clock, rest_s: float = REST_S) -> None:
         self._wire = wire
         self._clock = clock
+        self._rest_s = rest_s
         self._rests_until: float | None = None
 
     @property
     def resting(self) -> bool:
-        """Whether Redis failed within the last `REST_S` seconds and is left alone."""
+        """Whether Redis failed within the last ``rest_s`` seconds and is left alone."""
         return self._rests_until is not None and self._clock.monotonic() < self._rests_until
 
     def push(self, entries: Sequence[QueueEntry]) -> bool:
@@ -65,7 +66,7 @@ class Pusher:
         try:
             call()
         except QueueUnavailable as error:
-            self._rests_until = self._clock.monotonic() + REST_S
+            self._rests_until = self._clock.monotonic() + self._rest_s
             log_event(
                 _log, logging.WARNING, "redis_skipped", step=step, executions=count, error=error
             )

@@ -1,27 +1,35 @@
 """`Settings`: arguments over ``BUTLER_*`` variables over ``butler.toml`` over defaults.
 
-Nothing else in Butler reads the environment. Each secret may also stand in a file that
-``<VARIABLE>_FILE`` names, as container platforms hand them out.
+Nothing else in Butler reads the environment, not even the commands: their options are arguments
+like any other. Each secret may also stand in a file that ``<VARIABLE>_FILE`` names, as container
+platforms hand them out. docs/configuration.md is made of what is written here.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
 
+from butler.codec import MAX_BYTES
 from butler.errors import SettingsError, did_you_mean
+from butler.options import BUILT_IN, MAX_ATTEMPTS, MAX_TIMEOUT_S, TaskDefaults
+from butler.pushing import PUSH_TIMEOUT_S, REST_S
+from butler.queue_names import DEFAULT_QUEUE, check_queue_name
 
 PREFIX = "BUTLER_"
 TOML_FILE = "butler.toml"
+
+LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 class Settings(BaseSettings):
@@ -31,12 +39,148 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, toml_file=TOML_FILE, extra="forbid", frozen=True, env_ignore_empty=True
     )
 
-    redis_url: SecretStr | None = None
-    database_url: SecretStr | None = None
-    database_schema: str = Field(default="butler", pattern=r"^[a-z_][a-z0-9_]{0,62}$")
-    migrate: Literal["never", "auto"] = "never"
-    pool_size: int = Field(default=4, ge=1, le=100)
-    command_timeout_s: float = Field(default=30.0, gt=0, le=3600)
+    # Servers
+
+    redis_url: SecretStr | None = Field(
+        None,
+        description="`redis://`, `rediss://` (TLS), `unix://`, `redis+sentinel://` or "
+        "`rediss+sentinel://`; see [Redis](#redis)",
+    )
+    redis_timeout_s: float = Field(
+        5.0, gt=0, le=60, description="how long a worker, scheduler or command waits for Redis"
+    )
+    redis_push_timeout_s: float = Field(
+        PUSH_TIMEOUT_S,
+        gt=0,
+        le=60,
+        description="how long an enqueue waits for Redis; the work is safe anyway",
+    )
+    redis_rest_s: float = Field(
+        REST_S,
+        ge=0,
+        le=3600,
+        description="how long enqueues leave Redis alone after it failed; the scheduler pushes "
+        "what is enqueued meanwhile",
+    )
+    database_url: SecretStr | None = Field(
+        None,
+        description="`postgresql://user:password@host:port/database`, with libpq's parameters; see "
+        "[PostgreSQL](#postgresql)",
+    )
+    database_schema: str = Field(
+        "butler",
+        pattern=r"^[a-z_][a-z0-9_]{0,62}$",
+        description="the schema that holds Butler's tables: one for each application that shares "
+        "a database",
+    )
+    migrate: Literal["never", "auto"] = Field(
+        "never",
+        description="`auto` brings the schema up to date at start; `never` leaves that to "
+        "`butler migrate`",
+    )
+    pool_size: int = Field(
+        4, ge=1, le=100, description="the most connections to Postgres of each process"
+    )
+    command_timeout_s: float = Field(
+        30.0,
+        gt=0,
+        le=3600,
+        description="how long one step may wait for Postgres, reconnecting and repeating",
+    )
+    prepared_statements: bool = Field(
+        True,
+        description="`false` for a pooler that does not show itself; PgBouncer is noticed",
+    )
+    max_progress_updates: int = Field(
+        100, ge=1, le=100_000, description="how many progress reports of one execution are kept"
+    )
+
+    # Tasks
+
+    task_timeout_s: float = Field(
+        BUILT_IN.timeout_s,
+        gt=0,
+        le=MAX_TIMEOUT_S,
+        description="the time limit of tasks that state none",
+    )
+    max_attempts: int = Field(
+        BUILT_IN.max_attempts,
+        ge=1,
+        le=MAX_ATTEMPTS,
+        description="how often tasks without a `retry` of their own are tried",
+    )
+    max_request_bytes: int = Field(
+        MAX_BYTES, ge=1, le=64 * MAX_BYTES, description="the longest request, as JSON"
+    )
+    max_result_bytes: int = Field(
+        MAX_BYTES, ge=1, le=64 * MAX_BYTES, description="the longest result, as JSON"
+    )
+
+    # Commands
+
+    app: str | None = Field(
+        None, description="where your Butler is: `module:name`, a factory, or a module with one"
+    )
+    app_dir: str | None = Field(
+        None, description="the folder to import the app from; the current one without it"
+    )
+    log_level: LogLevel = Field("info", description="what the commands log to stderr")
+
+    # Workers and schedulers
+
+    queues: str = Field(DEFAULT_QUEUE, description="the queues to serve, first before second")
+    processes: int | None = Field(
+        None, ge=1, le=256, description="worker processes; without it, the CPUs it may use"
+    )
+    concurrency: int = Field(16, ge=1, le=10_000, description="executions at once in each process")
+    drain_timeout_s: float = Field(
+        25.0,
+        ge=0,
+        le=86_400,
+        description="how long running tasks may go on after SIGTERM before they are handed back",
+    )
+    grace_s: float = Field(
+        10.0,
+        ge=0,
+        le=86_400,
+        description="how long a task may go on after its timeout before its process is ended",
+    )
+    lease_s: float = Field(
+        15.0,
+        ge=1,
+        le=3600,
+        description="how long a worker may be silent before its work is given to others; the same "
+        "for all workers and schedulers of a ledger",
+    )
+    heartbeat_s: float | None = Field(
+        None,
+        gt=0,
+        le=1200,
+        description="how often a worker says that it lives; without it, a third of `lease_s`, "
+        "which is also the most",
+    )
+    leader_lease_s: float = Field(
+        5.0,
+        ge=1,
+        le=3600,
+        description="how long a leading scheduler may be silent before another takes over; the "
+        "same for all schedulers of a ledger",
+    )
+
+    @field_validator("queues", mode="before")
+    @classmethod
+    def _check_queues(cls, value: object) -> str:
+        names = [str(n) for n in value] if isinstance(value, list) else str(value).split(",")
+        return ",".join(check_queue_name(name.strip()) for name in names)
+
+    @model_validator(mode="after")
+    def _check_heartbeat(self) -> Self:
+        if self.heartbeat_every_s > self.lease_s / 3:
+            raise ValueError(
+                f"heartbeat_s must be at most a third of lease_s ({self.lease_s:g}), so that a "
+                f"lost heartbeat or two cost nobody his lease; got {self.heartbeat_every_s:g}"
+            )
+        return self
 
     def need_redis_url(self) -> str:
         """The URL in clear; raises `SettingsError` when there is none."""
@@ -45,6 +189,21 @@ class Settings(BaseSettings):
     def need_database_url(self) -> str:
         """The URL in clear; raises `SettingsError` when there is none."""
         return _needed("database_url", self.database_url)
+
+    @property
+    def heartbeat_every_s(self) -> float:
+        """Seconds from one heartbeat to the next."""
+        return self.lease_s / 3 if self.heartbeat_s is None else self.heartbeat_s
+
+    @property
+    def task_defaults(self) -> TaskDefaults:
+        """What holds for tasks that do not say it themselves."""
+        return TaskDefaults(max_attempts=self.max_attempts, timeout_s=self.task_timeout_s)
+
+    @property
+    def queue_names(self) -> tuple[str, ...]:
+        """`queues`, one by one."""
+        return tuple(self.queues.split(","))
 
     @classmethod
     def settings_customise_sources(
@@ -65,22 +224,25 @@ class _SecretFiles(PydanticBaseSettingsSource):
 
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
         """One secret, or None."""
-        path = os.environ.get(f"{PREFIX}{field_name.upper()}_FILE")
-        if not path or field_name not in SECRETS:
+        path = secret_file(field_name)
+        if path is None:
             return None, field_name, False
         try:
             return Path(path).read_text(encoding="utf-8").strip(), field_name, False
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(
-                f"{PREFIX}{field_name.upper()}_FILE cannot be read: {error}"
+                f"{variable_of(field_name)}_FILE cannot be read: {error}"
             ) from error
 
     def __call__(self) -> dict[str, Any]:
-        values = {name: self.get_field_value(None, name)[0] for name in SECRETS}
-        return {name: value for name, value in values.items() if value is not None}
+        """All secrets that are in files."""
+        found = {name: self.get_field_value(None, name)[0] for name in SECRETS}
+        return {name: value for name, value in found.items() if value is not None}
 
 
-SECRETS = ("redis_url", "database_url")
+SECRETS = frozenset(
+    name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)
+)
 
 
 def load_settings(**arguments: Any) -> Settings:
@@ -101,16 +263,57 @@ def load_settings(**arguments: Any) -> Settings:
         raise SettingsError(f"settings cannot be read: {error}") from error
 
 
+def origins(**arguments: Any) -> dict[str, str]:
+    """Where each setting's value comes from: an argument, a variable, a file, or the default.
+
+    ``arguments`` as for `load_settings`, which has taken them.
+    """
+    variables = EnvSettingsSource(Settings, env_prefix=PREFIX, env_ignore_empty=True)()
+    toml = TomlConfigSettingsSource(Settings)()
+    found = {}
+    for name in Settings.model_fields:
+        if arguments.get(name) is not None:
+            found[name] = "argument"
+        elif name in variables:
+            found[name] = variable_of(name)
+        elif (path := secret_file(name)) is not None:
+            found[name] = f"{variable_of(name)}_FILE={path}"
+        else:
+            found[name] = TOML_FILE if name in toml else "default"
+    return found
+
+
+def unknown_variables() -> list[str]:
+    """``BUTLER_*`` variables that are no setting: most likely misspelt; with what was meant."""
+    known = {variable_of(name) for name in Settings.model_fields}
+    known |= {f"{variable_of(name)}_FILE" for name in SECRETS}
+    names = sorted(name for name in os.environ if name.startswith(PREFIX))
+    return [f"{name}{did_you_mean(name, known)}" for name in names if name.upper() not in known]
+
+
+def variable_of(name: str) -> str:
+    """The variable of a setting."""
+    return PREFIX + name.upper()
+
+
+def secret_file(name: str) -> str | None:
+    """The file that holds a secret, where its ``_FILE`` variable names one."""
+    if name not in SECRETS:
+        return None
+    return os.environ.get(f"{variable_of(name)}_FILE") or None
+
+
 def _problem(detail: Any) -> str:
     name = ".".join(str(step) for step in detail["loc"])
     if detail["type"] == "extra_forbidden":
         return f"no setting {name!r}{did_you_mean(name, Settings.model_fields)}"
-    return f"{name} ({PREFIX}{name.upper()}): {detail['msg']}"
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    return f"{name} ({variable_of(name)}): {message}" if name else message
 
 
 def _needed(name: str, value: SecretStr | None) -> str:
     if value is None:
-        variable = PREFIX + name.upper()
+        variable = variable_of(name)
         raise SettingsError(
             f"no {name} is set: pass Butler({name}=...), set {variable} or {variable}_FILE, "
             f"or write it into {TOML_FILE}"

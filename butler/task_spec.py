@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 from butler.codec import Codec, ResultCodec
 from butler.errors import DefinitionError
-from butler.options import TASK_OPTION_NAMES, TaskOptions, task_options, unknown_option
+from butler.options import (
+    BUILT_IN,
+    TASK_OPTION_NAMES,
+    TaskDefaults,
+    TaskOptions,
+    task_options,
+    unknown_option,
+)
 from butler.signatures import (
     Signature,
     check_function,
@@ -72,7 +79,7 @@ class TaskSpec:
         """
         return self.call(request, context)
 
-    def definition(self, *, app: str = "") -> TaskDefinition:
+    def definition(self, *, app: str = "", defaults: TaskDefaults = BUILT_IN) -> TaskDefinition:
         """The task as the ledger keeps it for those who do not have its code."""
         return TaskDefinition(
             name=self.name,
@@ -80,7 +87,7 @@ class TaskSpec:
             tags=self.options.tags,
             request_schema=self.request.schema(),
             result_schema=self.result.schema(),
-            options=self.options.to_json(),
+            options=self.options.to_json(defaults),
             fingerprint=self.fingerprint,
             app=app,
         )

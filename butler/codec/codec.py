@@ -70,19 +70,21 @@ class Codec:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({type_name(self.type)}, label={self.label!r})"
 
-    def encode(self, value: Any) -> str | None:
+    def encode(self, value: Any, *, max_bytes: int | None = None) -> str | None:
         """``value`` as JSON text; None where the type is None.
 
-        Raises `InvalidRequest` when it would not arrive equal, cannot be stored (NUL, a lone
-        surrogate, NaN) or is over ``max_bytes``; ``errors`` and the message name the fields.
+        ``max_bytes`` takes the place of the codec's own. Raises `InvalidRequest` when it would not
+        arrive equal, cannot be stored (NUL, a lone surrogate, NaN) or is over ``max_bytes``;
+        ``errors`` and the message name the fields.
         """
+        limit = self.max_bytes if max_bytes is None else max_bytes
         try:
             raw = self._write(value)
         except Exception as exc:  # noqa: BLE001  # pydantic's errors, and a user's serializer's
             self._refuse_unwritten(value, exc)
-        if len(raw) > self.max_bytes:
+        if len(raw) > limit:
             self._refuse(
-                f"it takes {len(raw)} bytes as JSON, and the limit is {self.max_bytes}; store "
+                f"it takes {len(raw)} bytes as JSON, and the limit is {limit}; store "
                 "large data elsewhere and send where it is"
             )
         try:

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from butler.errors import SettingsError
-from butler.settings import load_settings
+from butler.settings import SECRETS, Settings, load_settings, origins, unknown_variables
 
 
 @pytest.fixture(autouse=True)
@@ -101,3 +101,47 @@ def test_a_missing_url_says_all_the_ways_to_give_it():
     message = str(caught.value)
     for way in ("Butler(database_url=...)", "BUTLER_DATABASE_URL", "_FILE", "butler.toml"):
         assert way in message
+
+
+def test_the_time_between_heartbeats_follows_the_lease():
+    assert load_settings().heartbeat_every_s == 5
+    assert load_settings(lease_s=6).heartbeat_every_s == 2
+    assert load_settings(lease_s=6, heartbeat_s=1).heartbeat_every_s == 1
+    with pytest.raises(SettingsError, match="heartbeat_s must be at most a third of lease_s"):
+        load_settings(lease_s=6, heartbeat_s=3)
+
+
+def test_queues_may_be_a_list_in_the_toml_and_are_checked(monkeypatch, tmp_path):
+    (tmp_path / "butler.toml").write_text('queues = ["mail", "default"]\n')
+    assert load_settings().queue_names == ("mail", "default")
+    monkeypatch.setenv("BUTLER_QUEUES", "a, b")
+    assert load_settings().queue_names == ("a", "b")
+    with pytest.raises(SettingsError, match=r"queues \(BUTLER_QUEUES\): queue must be"):
+        load_settings(queues="a,b.high")
+
+
+def test_each_value_says_where_it_comes_from(monkeypatch, tmp_path):
+    (tmp_path / "butler.toml").write_text("pool_size = 7\nconcurrency = 3\nlease_s = 30\n")
+    secret = tmp_path / "secret"
+    secret.write_text("redis://file\n")
+    monkeypatch.setenv("BUTLER_REDIS_URL_FILE", str(secret))
+    monkeypatch.setenv("BUTLER_CONCURRENCY", "4")
+    monkeypatch.setenv("BUTLER_MIGRATE", "")
+    found = origins(lease_s=20, pool_size=None)
+    assert {name: origin for name, origin in found.items() if origin != "default"} == {
+        "lease_s": "argument",
+        "concurrency": "BUTLER_CONCURRENCY",
+        "redis_url": f"BUTLER_REDIS_URL_FILE={secret}",
+        "pool_size": "butler.toml",
+    }
+    assert set(found) == set(Settings.model_fields)
+
+
+def test_a_variable_that_is_no_setting_is_found_with_what_was_meant(monkeypatch):
+    monkeypatch.setenv("BUTLER_POOLSIZE", "7")
+    monkeypatch.setenv("BUTLER_DATABASE_URL_FILE", "x")
+    assert unknown_variables() == ['BUTLER_POOLSIZE; did you mean "BUTLER_POOL_SIZE"?']
+
+
+def test_both_urls_are_secrets():
+    assert set(SECRETS) == {"redis_url", "database_url"}

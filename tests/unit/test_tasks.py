@@ -302,7 +302,7 @@ def test_a_unique_key_must_be_a_function_of_the_request_alone():
 
 
 def test_a_task_without_butler_says_how_to_register_it():
-    with pytest.raises(TaskNotBound, match=r"call butler\.register\(send\) first"):
+    with pytest.raises(TaskNotBound, match=r"call butler\.register\(send\), or name"):
         send.enqueue(Email(to="a"))
 
 
