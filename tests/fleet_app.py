@@ -75,6 +75,13 @@ def crash(request: Item) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@butler.task(timeout_s=1.5, retry=RetryPolicy(max_attempts=1))
+def deaf(request: Item) -> None:
+    """Blocks in C for a minute: n = 0 lets other threads run, n = 1 does not."""
+    library = ctypes.PyDLL(None) if request.n else ctypes.CDLL(None)
+    library.sleep(60)
+
+
 ISOLATED = {"isolation": "process", "retry": RetryPolicy(max_attempts=1)}
 
 
@@ -132,6 +139,7 @@ tasks = (
     endless,
     endless_thread,
     overdue,
+    deaf,
     broken,
     crash,
     isolated_work,

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from butler_workers.isolation import IsolatedProcess
 
 MAX_HAND_BACK_DELAY_S = 30.0
+# From a timeout to the end of the process that still runs the task.
+GRACE_S = 10.0
 
 
 class Interrupt(Enum):
@@ -53,6 +55,7 @@ class Attempt:
         "claimed_at",
         "control",
         "deadline",
+        "entry",
         "interrupt",
         "lock",
         "over",
@@ -75,6 +78,7 @@ class Attempt:
         self.deadline: float | None = None
         self.interrupt: Interrupt | None = None
         self.over = False
+        self.entry: int | None = None
         self.announced_at: float | None = None
         self.thread_id: int | None = None
         self.task: asyncio.Task[None] | None = None
@@ -133,6 +137,18 @@ def hand_back_for_later(claimed: Claimed, reason: str) -> Transition:
     return lifecycle.hand_back(claimed, reason=reason, delay_s=delay_s)
 
 
+def timed_out(attempt: Attempt, *, random: float) -> Transition:
+    """The attempt outlived its timeout; it counts, and is retried by its policy."""
+    message = f"still running after timeout_s={attempt.timeout_s:g}"
+    return lifecycle.fail_or_retry(
+        attempt.claimed,
+        error=ErrorRecord(type="TaskTimeout", message=message),
+        policy=attempt.spec.options.retry,
+        random=random,
+        outcome=AttemptOutcome.TIMED_OUT,
+    )
+
+
 def _returned(attempt: Attempt, value: Any, *, random: float) -> Transition:
     claimed, spec = attempt.claimed, attempt.spec
     match outcome_of(value):
@@ -163,15 +179,7 @@ def _raised(attempt: Attempt, error: BaseException, *, random: float) -> Transit
         case Interrupt.CANCEL:
             return lifecycle.cancel(claimed)
         case Interrupt.TIMEOUT:
-            message = f"still running after timeout_s={attempt.timeout_s:g}"
-            record = ErrorRecord(type="TaskTimeout", message=message)
-            return lifecycle.fail_or_retry(
-                claimed,
-                error=record,
-                policy=policy,
-                random=random,
-                outcome=AttemptOutcome.TIMED_OUT,
-            )
+            return timed_out(attempt, random=random)
         case None:
             record = describe_error(error)
             if not policy.retries(error):

@@ -23,6 +23,7 @@ from butler.storage.records import HeartbeatReply, RunningAttempt
 from butler_workers.control import ControlLine
 from butler_workers.exits import EXIT_CONFIG, EXIT_LOST
 from butler_workers.isolation import IsolationConfig, ProcessPool
+from butler_workers.started import StartedTable, table_slots
 from butler_workers.worker import INTERRUPTED_GRACE_S, Worker
 
 if TYPE_CHECKING:
@@ -47,8 +48,10 @@ class ChildConfig:
     solo: bool
     lease_s: float
     drain_timeout_s: float
+    grace_s: float
     log_level: str
     fd: int
+    table_fd: int
 
     def to_argument(self) -> str:
         """For the child's command line."""
@@ -79,8 +82,15 @@ class Child:
             on_alone=lambda execution_id, name: line.send("alone", id=execution_id, list=name),
             on_lost=self._done.set,
             on_shutdown=lambda: os.kill(os.getppid(), signal.SIGTERM),
+            started=StartedTable(config.table_fd, table_slots(config.concurrency)),
+            grace_s=config.grace_s,
             pool=ProcessPool(
-                IsolationConfig(app=config.app, app_dir=config.app_dir, log_level=config.log_level)
+                IsolationConfig(
+                    app=config.app,
+                    app_dir=config.app_dir,
+                    log_level=config.log_level,
+                    grace_s=config.grace_s,
+                )
             ),
         )
 
@@ -93,6 +103,7 @@ class Child:
         if self._worker.lease.lost:
             # Its attempts were interrupted and may not write; give their clean-up a moment.
             self._wait_for_ends(INTERRUPTED_GRACE_S)
+            self._worker.life.end()
             return EXIT_LOST
         self._worker.drain(self._config.drain_timeout_s)
         return 0

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from butler.ids import new_id
 from butler_workers.control import ControlLine
+from butler_workers.started import StartedView, table_slots
 
 if TYPE_CHECKING:
     from butler_workers.child import ChildConfig
@@ -30,11 +31,17 @@ class ChildProcess:
         self.started_at = time.monotonic()
         self.line = ControlLine(ours)
         self.name = ""
-        config = replace(config, worker_id=self.worker_id, fd=theirs.fileno())
+        self.started = StartedView(table_slots(config.concurrency))
+        config = replace(
+            config,
+            worker_id=self.worker_id,
+            fd=theirs.fileno(),
+            table_fd=self.started.fd,
+        )
         # Spawned, not forked: the supervisor has threads, and a child must not share its sockets.
         self._process = subprocess.Popen(  # noqa: S603 - our own module, no shell
             [sys.executable, "-m", "butler_workers.child", config.to_argument()],
-            pass_fds=[theirs.fileno()],
+            pass_fds=[theirs.fileno(), self.started.fd],
             stdin=subprocess.DEVNULL,
         )
         theirs.close()

@@ -16,6 +16,7 @@ from butler.errors import AppNotFound, ButlerError, InvalidOption, SchemaOutdate
 from butler.ids import new_id
 from butler.log import configure_logging
 from butler.queue_names import check_queue_name
+from butler_workers.attempts import GRACE_S
 from butler_workers.child import ChildConfig
 from butler_workers.exits import EXIT_CONFIG
 from butler_workers.lease import LEASE_S
@@ -81,6 +82,14 @@ Exit codes:
     help="How long running tasks may go on after SIGTERM before they are handed back.",
 )
 @click.option(
+    "--grace",
+    type=click.FloatRange(0),
+    default=GRACE_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a task may go on after its timeout before its process is ended.",
+)
+@click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",
@@ -96,6 +105,7 @@ def main(
     processes: int | None,
     concurrency: int,
     drain_timeout: float,
+    grace: float,
     log_level: str,
 ) -> None:
     """Run executions: a supervisor with worker processes, each with its own slots."""
@@ -112,8 +122,10 @@ def main(
             solo=False,
             lease_s=LEASE_S,
             drain_timeout_s=drain_timeout,
+            grace_s=grace,
             log_level=log_level,
             fd=-1,
+            table_fd=-1,
         )
         _check(butler, app)
         code = Supervisor(butler, config, processes=processes or available_cpus()).run()

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from butler.errors import AttemptCancelled
 from butler.executions import AttemptOutcome, ErrorRecord
 from butler.lifecycle import fail_or_retry, hand_back
-from butler_workers.attempts import Interrupt, Raised, conclude
+from butler_workers.attempts import GRACE_S, Interrupt, Raised, conclude
 from butler_workers.control import ControlLine
 from butler_workers.exits import describe_exit
 from butler_workers.transition_form import claimed_to_json, transition_from_json
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from butler.lifecycle import Transition
     from butler_workers.attempts import Attempt
 
-GRACE_S = 10.0
 POLL_S = 0.5
 START_S = 60.0
 

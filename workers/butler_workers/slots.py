@@ -24,23 +24,27 @@ import threading
 from collections import deque
 from datetime import UTC, datetime
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from butler.context import TaskContext, running_context
 from butler.errors import AttemptCancelled, InvalidRequest, TaskInterrupted, TaskTimeout
 from butler.lifecycle import fail
 from butler.log import log_event
 from butler.text import describe_error
-from butler_workers.attempts import Interrupt, Raised, Returned, conclude, refuse_request
+from butler_workers.attempts import GRACE_S, Interrupt, Raised, Returned, conclude, refuse_request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
+    from concurrent.futures import Future
 
     from butler.app import Butler
     from butler.clock import Clock
     from butler.lifecycle import Transition
     from butler_workers.attempts import Attempt
     from butler_workers.isolation import ProcessPool
+    from butler_workers.started import StartedTable
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -60,9 +64,13 @@ class Slots:
         clock: Clock,
         on_end: Callable[[Attempt, Transition | None], None],
         pool: ProcessPool | None = None,
+        started: StartedTable | None = None,
+        grace_s: float = GRACE_S,
     ) -> None:
         self.size = size
         self.pool = pool
+        self._started = started
+        self._grace_s = grace_s
         self.ended = 0
         self._butler = butler
         self._clock = clock
@@ -117,7 +125,7 @@ class Slots:
             if attempt.process is not None:
                 attempt.process.interrupt(kind, reason)
             elif attempt.task is not None:
-                self._loop.cancel(attempt.task)
+                attempt.task.get_loop().call_soon_threadsafe(attempt.task.cancel)
             elif attempt.thread_id is not None and kind is Interrupt.TIMEOUT:
                 _raise_in_thread(attempt.thread_id, TaskTimeout)
 
@@ -126,6 +134,16 @@ class Slots:
         with self._lock:
             self._busy += 1
         self._threads.run(attempt)
+
+    async def arun_here(self, attempt: Attempt) -> None:
+        """Run an ``async def`` task's attempt on the calling loop, whatever slots are free."""
+        with self._lock:
+            self._busy += 1
+        await self._loop.start_on(asyncio.get_running_loop(), attempt)
+
+    def run_in_loop(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run something else on the event loop of the tasks, from another thread."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop.running())
 
     def in_loop(self, attempt: Attempt) -> bool:
         """Whether an attempt runs on the event loop; a thread runs it or waits for it otherwise."""
@@ -168,13 +186,26 @@ class Slots:
         timeout_s = attempt.timeout_s
         if timeout_s is not None:
             attempt.deadline = now + timeout_s
+        if self._started is not None:
+            self._note_start(attempt)
         try:
             request = spec.request.decode(claimed.request)
         except InvalidRequest as error:
             return refuse_request(claimed, spec, error)
         return request, TaskContext(claimed, attempt.control, self._butler, attempt.deadline)
 
+    def _note_start(self, attempt: Attempt) -> None:
+        """Before the task's first line: a crash must find what was running."""
+        assert self._started is not None
+        until = None
+        if attempt.deadline is not None and not (self.pool and attempt.in_process):
+            until = attempt.deadline + self._grace_s
+        claimed = attempt.claimed
+        attempt.entry = self._started.start(claimed.id, claimed.attempt, until)
+
     def _end(self, attempt: Attempt, transition: Transition | None) -> Attempt | None:
+        if self._started is not None and attempt.entry is not None:
+            self._started.end(attempt.entry)
         self._on_end(attempt, transition)
         return self._next()
 
@@ -249,17 +280,14 @@ class _LoopLane:
         self._lock = threading.Lock()
 
     def start(self, attempts: Sequence[Attempt]) -> None:
-        self._running_loop().call_soon_threadsafe(self._start_all, list(attempts))
-
-    def cancel(self, task: asyncio.Task[None]) -> None:
-        self._running_loop().call_soon_threadsafe(task.cancel)
+        self.running().call_soon_threadsafe(self._start_all, list(attempts))
 
     def stop(self) -> None:
         with self._lock:
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(self._loop.stop)
 
-    def _running_loop(self) -> asyncio.AbstractEventLoop:
+    def running(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
@@ -274,9 +302,13 @@ class _LoopLane:
 
     def _start(self, attempt: Attempt) -> None:
         assert self._loop is not None
-        task = self._loop.create_task(self._run(attempt))
+        self.start_on(self._loop, attempt)
+
+    def start_on(self, loop: asyncio.AbstractEventLoop, attempt: Attempt) -> asyncio.Task[None]:
+        task = loop.create_task(self._run(attempt))
         with attempt.lock:
             attempt.task = task
+        return task
 
     async def _run(self, attempt: Attempt) -> None:
         end: Returned | Raised

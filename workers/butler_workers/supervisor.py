@@ -17,32 +17,25 @@ from __future__ import annotations
 import logging
 import selectors
 import signal
-import threading
 import time
 from collections import deque
-from dataclasses import asdict, replace
-from queue import SimpleQueue
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from butler import lifecycle
-from butler.clock import SYSTEM_CLOCK
-from butler.errors import ButlerError, StorageUnavailable
-from butler.hands import Hands
 from butler.log import log_event
-from butler.recovery import Recovery
 from butler_workers.children import ChildProcess
 from butler_workers.exits import EXIT_CONFIG, describe_exit, is_orderly
-from butler_workers.lease import HEARTBEAT_S
+from butler_workers.funerals import Death, Funerals
+from butler_workers.heartbeats import Heartbeats
 
 if TYPE_CHECKING:
     from butler.app import Butler
-    from butler.lifecycle import Transition
-    from butler.storage.records import RunningAttempt
     from butler_workers.child import ChildConfig
 
 logger = logging.getLogger(__name__)
 
 TICK_S = 0.05
+OVERDUE_LOOK_S = 0.25
 DRAIN_SLACK_S = 15.0
 SOLO_IDLE_S = 5.0
 SOLO_PATIENCE_S = 0.5
@@ -66,6 +59,7 @@ class Supervisor:
         self._suspects: deque[tuple[str, str, str]] = deque()
         self._solo_free: dict[str, float] = {}
         self._solo_started_at = 0.0
+        self._looked_at = 0.0
         self._funerals = Funerals(butler)
         self._heartbeats = Heartbeats(butler, self._children)
         self._stop_requests = 0
@@ -83,6 +77,7 @@ class Supervisor:
         while not self._over():
             self._start_missing()
             self._hear_children()
+            self._replace_overdue()
             self._bury_dead()
             self._serve_suspects()
             self._drain_if_asked()
@@ -165,6 +160,23 @@ class Supervisor:
             self._solo_started_at = now
             self._start(solo=True)
 
+    def _replace_overdue(self) -> None:
+        now = time.monotonic()
+        if now - self._looked_at < OVERDUE_LOOK_S:
+            return
+        self._looked_at = now
+        for child in self._children.values():
+            overdue = child.started.overdue()
+            if not overdue:
+                continue
+            if not child.draining:
+                ids = ",".join(overdue)
+                log_event(logger, logging.ERROR, "child.overdue", worker=child.name, ids=ids)
+                child.drain(None)
+            if child.started.silent and not child.killed:
+                log_event(logger, logging.ERROR, "child.silent", worker=child.name)
+                child.kill()
+
     def _bury_dead(self) -> None:
         for worker_id, child in list(self._children.items()):
             code = child.poll()
@@ -174,6 +186,7 @@ class Supervisor:
             del self._children[worker_id]
             child.line.close()
             self._after_exit(child, code)
+            child.started.close()
 
     def _hear_last_words(self, child: ChildProcess) -> None:
         try:
@@ -187,7 +200,9 @@ class Supervisor:
         cause = describe_exit(code)
         level = logging.INFO if code == 0 else logging.ERROR
         log_event(logger, level, "child.ended", pid=child.pid, worker=child.name, cause=cause)
-        self._funerals.add(child.worker_id, None if orderly else cause)
+        self._funerals.add(
+            Death(child.worker_id, None if orderly else cause, child.started.entries())
+        )
         if code == EXIT_CONFIG:
             self._exit_code = EXIT_CONFIG
             self._stop_requests = max(self._stop_requests, 1)
@@ -216,97 +231,3 @@ class Supervisor:
         elif now > self._drain_deadline or self._stop_requests > 3:
             for child in self._children.values():
                 child.kill()
-
-
-class Heartbeats:
-    """A thread that tells the ledger which children live, and the children what it answered."""
-
-    def __init__(self, butler: Butler, children: dict[str, ChildProcess]) -> None:
-        self._butler = butler
-        self._children = children
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="butler-heartbeats", daemon=True)
-
-    def start(self) -> None:
-        """Begin to beat."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Beat no more."""
-        self._stopping.set()
-        self._thread.join(5.0)
-
-    def beat(self) -> None:
-        """One heartbeat for all children that are ready and alive."""
-        living = {
-            worker_id: child
-            for worker_id, child in list(self._children.items())
-            if child.ready and child.poll() is None
-        }
-        if not living:
-            return
-        sent_at = SYSTEM_CLOCK.monotonic()
-        for reply in self._butler.storage.heartbeat(list(living)):
-            living[reply.worker_id].line.send(
-                "heartbeat",
-                lost=reply.lost,
-                sent_at=sent_at,
-                running=[asdict(row) for row in reply.running],
-            )
-
-    def _run(self) -> None:
-        while not self._stopping.wait(HEARTBEAT_S):
-            try:
-                self.beat()
-            except StorageUnavailable as error:
-                log_event(logger, logging.WARNING, "heartbeat.failed", error=error)
-            except Exception:
-                logger.exception("heartbeat.failed; going on")
-
-
-class Funerals:
-    """A thread that puts back what dead children held; it does not give up while it runs."""
-
-    def __init__(self, butler: Butler) -> None:
-        self._butler = butler
-        self._dead: SimpleQueue[tuple[str, str | None] | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="butler-funerals", daemon=True)
-        self._stopping = threading.Event()
-
-    def start(self) -> None:
-        """Begin to wait for the dead."""
-        self._thread.start()
-
-    def add(self, worker_id: str, cause: str | None) -> None:
-        """A child died: of ``cause``, or in good order where None."""
-        self._dead.put((worker_id, cause))
-
-    def stop(self) -> None:
-        """Finish what is there, within a moment."""
-        self._dead.put(None)
-        self._thread.join(DRAIN_SLACK_S)
-        self._stopping.set()
-
-    def _run(self) -> None:
-        while (dead := self._dead.get()) is not None:
-            worker_id, cause = dead
-            while not self._stopping.is_set():
-                try:
-                    self._bury(worker_id, cause)
-                except ButlerError as error:
-                    log_event(logger, logging.WARNING, "recovery.waiting", error=error)
-                    self._stopping.wait(0.5)
-                else:
-                    break
-
-    def _bury(self, worker_id: str, cause: str | None) -> None:
-        def decide(attempt: RunningAttempt) -> Transition:
-            if cause is None:
-                return lifecycle.hand_back(attempt, reason="its worker shut down")
-            return lifecycle.crash(attempt, cause=cause)
-
-        butler = self._butler
-        recovery = Recovery(butler.storage, butler.wire, Hands(butler.redis))
-        ended = recovery.recover(worker_id, decide)
-        if ended:
-            log_event(logger, logging.INFO, "executions.handed_back", worker=worker_id, count=ended)

@@ -1,8 +1,9 @@
 """The ticker: what happens to attempts because time passes.
 
-Announces attempts that have run for a while on the wire, renews that, writes the newest progress
-of all in one statement, interrupts what has outlived its timeout, and hands back what was claimed
-ahead and could not be started. It only looks at attempts; the slots end them.
+Announces attempts that have run for a while on the wire, renews that, tells whoever follows one
+how far it is, writes the newest progress of all in one statement, interrupts what has outlived its
+timeout, and hands back what was claimed ahead and could not be started. It only looks at attempts;
+the slots end them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from butler import lifecycle
+from butler.changes import progress_word
 from butler.errors import QueueUnavailable, StorageUnavailable
 from butler.hands import Announcement
 from butler.log import log_event
@@ -24,10 +26,12 @@ if TYPE_CHECKING:
     from butler.clock import Clock
     from butler.hands import Hand
     from butler.lifecycle import Transition
+    from butler.queues import QueueWire
     from butler.storage.base import Storage
     from butler_workers.attempts import Attempt
     from butler_workers.presence import Presence
     from butler_workers.slots import Slots
+    from butler_workers.started import StartedTable
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +40,7 @@ IDLE_TICK_S = 1.0
 ANNOUNCE_AFTER_S = 0.2
 ANNOUNCE_AGAIN_S = 30.0
 PROGRESS_EVERY_S = 0.25
+SILENT_S = 5.0
 UNSTARTED_S = 1.0
 
 
@@ -48,19 +53,24 @@ class Ticker:
         attempts: Callable[[], Iterable[Attempt]],
         storage: Storage,
         hand: Hand,
+        wire: QueueWire,
         slots: Slots,
         presence: Presence,
         clock: Clock,
         on_hand_back: Callable[[Attempt, Transition], None],
+        started: StartedTable | None = None,
     ) -> None:
         self._attempts = attempts
         self._storage = storage
         self._hand = hand
+        self._wire = wire
         self._slots = slots
         self._presence = presence
         self._clock = clock
         self._on_hand_back = on_hand_back
+        self._started = started
         self._progress_at = 0.0
+        self._tell_at = 0.0
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="butler-ticker", daemon=True)
@@ -86,9 +96,13 @@ class Ticker:
         now = self._clock.monotonic()
         running = [attempt for attempt in self._attempts() if not attempt.over]
         self._presence.keep(now, busy=bool(running))
+        if self._started is not None:
+            self._started.speak()
         self._interrupt_overdue(running, now)
         self._hand_back_unstarted(now)
         self._announce(running, now)
+        if now >= self._tell_at:
+            self._tell_progress(running, now)
         if now - self._progress_at >= PROGRESS_EVERY_S:
             self._progress_at = now
             self.write_progress(running)
@@ -141,6 +155,25 @@ class Ticker:
         for attempt in self._slots.take_waiting(older_than=now - UNSTARTED_S):
             reason = "claimed ahead, but a longer task took the slot"
             self._on_hand_back(attempt, lifecycle.hand_back(attempt.claimed, reason=reason))
+
+    def _tell_progress(self, running: Iterable[Attempt], now: float) -> None:
+        """Tell whoever follows an attempt, more often than it is written, and not after it.
+
+        So live progress is a tick old at most, and the ledger takes four writes a second.
+        """
+        words = [
+            (attempt.claimed.id, progress_word(*progress, attempt=attempt.claimed.attempt))
+            for attempt in running
+            if (progress := attempt.control.untold_progress()) is not None
+        ]
+        if not words:
+            return
+        try:
+            self._wire.publish(words)
+        except QueueUnavailable as error:
+            # Overdue attempts must not wait for a silent Redis at each tick.
+            self._tell_at = now + SILENT_S
+            log_event(logger, logging.WARNING, "progress.not_told", error=error)
 
     def _announce(self, running: Iterable[Attempt], now: float) -> None:
         due = [

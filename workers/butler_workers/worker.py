@@ -25,10 +25,11 @@ from butler.ids import new_id
 from butler.lifecycle import UNKNOWN_TASK, hand_back
 from butler.log import log_event
 from butler.storage.records import Claim, WorkerRegistration
-from butler_workers.attempts import Attempt, Interrupt, hand_back_for_later
+from butler_workers.attempts import GRACE_S, Attempt, Interrupt, hand_back_for_later
 from butler_workers.completer import Completer, Ending
 from butler_workers.fetch import Fetcher
 from butler_workers.lease import LEASE_S, Lease
+from butler_workers.life import Life
 from butler_workers.presence import Presence
 from butler_workers.slots import Slots
 from butler_workers.ticker import Ticker, announcement
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from butler.lifecycle import Transition
     from butler.storage.records import Claimed, HeartbeatReply, RunningAttempt
     from butler_workers.isolation import ProcessPool
+    from butler_workers.started import StartedTable
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +74,10 @@ class Worker:
         on_lost: Callable[[], None] | None = None,
         on_shutdown: Callable[[], None] | None = None,
         pool: ProcessPool | None = None,
+        started: StartedTable | None = None,
+        grace_s: float = GRACE_S,
+        hand: Hand | None = None,
+        presence: Presence | None = None,
     ) -> None:
         self.id = worker_id or new_id()
         self.name = worker_name(self.id)
@@ -87,13 +93,23 @@ class Worker:
         self._unknown_running: dict[str, int] = {}
         self._lock = threading.Lock()
         self._drain_until = math.inf
+        self._grace_s = grace_s
         self.lease = Lease(clock, lease_s=lease_s)
         storage, wire = butler.storage, butler.wire
         self._storage = storage
-        self.hand = Hand(
+        self.hand = hand or Hand(
             butler.redis, worker_id=self.id, worker_name=self.name, queues=self._queues
         )
-        self.slots = Slots(concurrency, butler=butler, clock=clock, on_end=self._ended, pool=pool)
+        self.slots = Slots(
+            concurrency,
+            butler=butler,
+            clock=clock,
+            on_end=self._ended,
+            pool=pool,
+            started=started,
+            grace_s=grace_s,
+        )
+        self.life = Life(butler, self.slots)
         self._completer = Completer(
             storage=storage,
             wire=wire,
@@ -112,7 +128,7 @@ class Worker:
             on_alone=on_alone or self._run_alone_here,
             on_lost=self.lose,
         )
-        self._presence = Presence(
+        self._presence = presence or Presence(
             butler.redis,
             name=self.name,
             queues=self._queues,
@@ -123,10 +139,12 @@ class Worker:
             attempts=lambda: list(self._attempts.values()),
             storage=storage,
             hand=self.hand,
+            wire=wire,
             slots=self.slots,
             presence=self._presence,
             clock=clock,
             on_hand_back=self._ended,
+            started=started,
         )
 
     @property
@@ -135,8 +153,34 @@ class Worker:
         return not self._attempts and not self._completer.backlog
 
     def start(self) -> None:
-        """Register with the ledger and begin; raises what the ledger raises."""
+        """Open the lifespan, register with the ledger and begin.
+
+        Raises what the ledger raises, and `ButlerError` when the lifespan does not open.
+        """
         self._storage.prepare()
+        self.life.begin()
+        try:
+            self._register()
+        except BaseException:
+            self.life.end()
+            raise
+        self.lease.renew(self._clock.monotonic())
+        self._open_hand()
+        self._completer.start()
+        self._ticker.start()
+        if not self._solo:
+            self._fetcher.start()
+        log_event(
+            logger,
+            logging.INFO,
+            "worker.started",
+            worker=self.name,
+            queues=",".join(self._queues),
+            tasks=len(self._butler.registry),
+            concurrency=self._concurrency,
+        )
+
+    def _register(self) -> None:
         specs = list(self._butler.registry)
         if self.slots.pool and any(spec.options.isolation == "process" for spec in specs):
             self.slots.pool.warm()
@@ -153,21 +197,6 @@ class Worker:
                 concurrency=self._concurrency,
                 solo=self._solo,
             )
-        )
-        self.lease.renew(self._clock.monotonic())
-        self._open_hand()
-        self._completer.start()
-        self._ticker.start()
-        if not self._solo:
-            self._fetcher.start()
-        log_event(
-            logger,
-            logging.INFO,
-            "worker.started",
-            worker=self.name,
-            queues=",".join(self._queues),
-            tasks=len(specs),
-            concurrency=self._concurrency,
         )
 
     def adopt(self, execution_id: str, list_name: str, *, from_worker: str) -> None:
@@ -238,6 +267,7 @@ class Worker:
                 logger, logging.ERROR, "drain.unwritten", count=len(unwritten), ids=unwritten[:20]
             )
         clean = not self._attempts and not unwritten
+        self.life.end()
         self.slots.stop()
         self._leave(clean=clean)
         log_event(logger, logging.INFO, "worker.drained", worker=self.name, clean=clean)
@@ -341,8 +371,22 @@ class Worker:
                 return
 
     def _wait_until_idle(self) -> None:
-        while not self.idle and time.monotonic() < self._drain_until and not self.lease.lost:
+        while (
+            not self._nothing_to_wait_for()
+            and time.monotonic() < self._drain_until
+            and not self.lease.lost
+        ):
             time.sleep(0.02)
+
+    def _nothing_to_wait_for(self) -> bool:
+        """Whether what is left here will not end by itself: its process has to."""
+        if self._completer.backlog:
+            return False
+        now = self._clock.monotonic()
+        return all(
+            attempt.deadline is not None and now > attempt.deadline + self._grace_s
+            for attempt in list(self._attempts.values())
+        )
 
     def _leave(self, *, clean: bool) -> None:
         self._presence.end()

@@ -1,0 +1,65 @@
+"""The supervisor's heartbeat: it vouches for its children, and brings them the ledger's answer."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from butler.clock import SYSTEM_CLOCK
+from butler.errors import StorageUnavailable
+from butler.log import log_event
+from butler_workers.lease import HEARTBEAT_S
+
+if TYPE_CHECKING:
+    from butler.app import Butler
+    from butler_workers.children import ChildProcess
+
+logger = logging.getLogger(__name__)
+
+
+class Heartbeats:
+    """A thread that tells the ledger which children live, and the children what it answered."""
+
+    def __init__(self, butler: Butler, children: dict[str, ChildProcess]) -> None:
+        self._butler = butler
+        self._children = children
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="butler-heartbeats", daemon=True)
+
+    def start(self) -> None:
+        """Begin to beat."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Beat no more."""
+        self._stopping.set()
+        self._thread.join(5.0)
+
+    def beat(self) -> None:
+        """One heartbeat for all children that are ready and alive."""
+        living = {
+            worker_id: child
+            for worker_id, child in list(self._children.items())
+            if child.ready and child.poll() is None
+        }
+        if not living:
+            return
+        sent_at = SYSTEM_CLOCK.monotonic()
+        for reply in self._butler.storage.heartbeat(list(living)):
+            living[reply.worker_id].line.send(
+                "heartbeat",
+                lost=reply.lost,
+                sent_at=sent_at,
+                running=[asdict(row) for row in reply.running],
+            )
+
+    def _run(self) -> None:
+        while not self._stopping.wait(HEARTBEAT_S):
+            try:
+                self.beat()
+            except StorageUnavailable as error:
+                log_event(logger, logging.WARNING, "heartbeat.failed", error=error)
+            except Exception:
+                logger.exception("heartbeat.failed; going on")
