@@ -1,5 +1,9 @@
 """A fleet of real processes on the session's servers, for tests of the commands."""
 
+import os
+import sys
+from pathlib import Path
+
 import pytest
 from fleet import Fleet
 
@@ -21,3 +25,16 @@ def fleet(redis_url, database_url, tmp_path):
     fleet = Fleet(redis_url=redis_url, database_url=database_url, folder=tmp_path)
     yield fleet
     fleet.end()
+
+
+@pytest.fixture
+def terminal(redis_url, database_url):
+    """The environment of a user's terminal: the two URLs, and the commands on the path."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("BUTLER_")}
+    commands = Path(sys.executable).parent
+    return {
+        **kept,
+        "PATH": f"{commands}{os.pathsep}{kept['PATH']}",
+        "BUTLER_REDIS_URL": redis_url,
+        "BUTLER_DATABASE_URL": database_url,
+    }
