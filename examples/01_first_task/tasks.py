@@ -1,0 +1,21 @@
+from pydantic import BaseModel
+
+from butler import Butler
+
+butler = Butler()
+
+
+class Order(BaseModel):
+    number: int
+    email: str
+
+
+class Receipt(BaseModel):
+    number: int
+    text: str
+
+
+@butler.task
+def write_receipt(order: Order) -> Receipt:
+    """Write the receipt of an order."""
+    return Receipt(number=order.number, text=f"Thank you, {order.email}!")
