@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from butler.executions import Priority as Priority
     from butler.function_tasks import task as task
     from butler.handles import Handle as Handle
+    from butler.injection.markers import Provide as Provide
     from butler.results import TaskResult as TaskResult
     from butler.retries import RetryPolicy as RetryPolicy
     from butler.schedules import Cron as Cron
@@ -34,6 +35,7 @@ _HOMES = {
     "Interval": "butler.schedules",
     "Once": "butler.schedules",
     "Priority": "butler.executions",
+    "Provide": "butler.injection.markers",
     "RetryPolicy": "butler.retries",
     "Task": "butler.tasks",
     "TaskContext": "butler.context",
@@ -53,6 +55,7 @@ __all__ = [
     "Interval",
     "Once",
     "Priority",
+    "Provide",
     "RetryPolicy",
     "Task",
     "TaskContext",

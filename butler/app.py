@@ -7,12 +7,12 @@ something needs it, so that it can stand at the top of a module that everybody i
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from butler.backends import Backends
-from butler.clock import SYSTEM_CLOCK
+from butler.clock import SYSTEM_CLOCK, MovableClock
 from butler.enqueueing import (
     Plan,
     key_of_definition,
@@ -23,6 +23,7 @@ from butler.enqueueing import (
     write_and_push,
 )
 from butler.errors import ButlerError, TaskNotBound, UnknownTask
+from butler.extending import Extensible
 from butler.function_tasks import FunctionTask, TaskDecorator
 from butler.handles import Handle
 from butler.including import Include, watch
@@ -30,11 +31,12 @@ from butler.known_tasks import KnownTasks
 from butler.operating import Operator
 from butler.producing import Order, Parent, Producer
 from butler.registry import TaskRegistry
-from butler.task_spec import TaskSpec, spec_of_object
+from butler.task_spec import TaskSpec, spec_of_instance, spec_of_object
 from butler.tasks import Binding, Task, class_binding, class_spec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+    from contextlib import AbstractContextManager
 
     from redis import Redis
 
@@ -48,14 +50,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Butler(Producer, Operator):
+class Butler(Producer, Operator, Extensible):
     """Registers tasks, enqueues them, and looks after their executions.
 
     ``redis_url`` and ``database_url`` default to the settings (``BUTLER_REDIS_URL``,
     ``BUTLER_DATABASE_URL``, ``butler.toml``). ``redis`` and ``storage`` are used instead of what
     the URLs name; they stay the caller's to close. ``include`` names the modules in which tasks
     are, or packages whose ``tasks`` modules are meant; they are imported when that is first
-    needed (`import_tasks`). Safe to use from many threads, and after a fork.
+    needed (`import_tasks`). ``lifespan`` is what `Butler.lifespan` takes. Safe to use from many
+    threads, and after a fork.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class Butler(Producer, Operator):
         database_url: str | None = None,
         *,
         include: Iterable[str] = (),
+        lifespan: LifespanFn | None = None,
         redis: Redis | None = None,
         storage: Storage | None = None,
         settings: Settings | None = None,
@@ -74,6 +78,7 @@ class Butler(Producer, Operator):
         self._clock = clock
         self._backends = Backends(lambda: self.settings, storage=storage, redis=redis, clock=clock)
         self._known = KnownTasks(self._read_definitions, clock=clock)
+        Extensible.__init__(self, lifespan)
         self.registry = TaskRegistry()
         self.include = Include(include)
         self.closed = False
@@ -93,7 +98,21 @@ class Butler(Producer, Operator):
         from butler.in_memory import memory_redis
         from butler.storage.memory import MemoryStorage
 
-        return cls(redis=memory_redis(), storage=MemoryStorage())
+        # One clock for both, which tests may move to what is due later.
+        clock = MovableClock()
+        return cls(redis=memory_redis(), storage=MemoryStorage(clock=clock), clock=clock)
+
+    def worker(
+        self, *, queues: Iterable[str] = (), concurrency: int = 4
+    ) -> AbstractContextManager[None]:
+        """``with butler.worker():`` runs a worker in threads of this process; for tests and trials.
+
+        ``queues`` defaults to those of the registered tasks. In memory it also does the
+        scheduler's part, so that delays and retries work. Leaving the block drains it.
+        """
+        from butler.testing.background import background_worker
+
+        return background_worker(self, queues=tuple(queues), concurrency=concurrency)
 
     @property
     def settings(self) -> Settings:
@@ -176,6 +195,11 @@ class Butler(Producer, Operator):
         self.close()
 
     def _place(self, orders: Sequence[Order], *, parent: Parent | None = None) -> list[Handle[Any]]:
+        if self._chain.around_enqueue:
+            return self._chain.enqueue(orders, lambda passed: self._write(passed, parent))
+        return self._write(orders, parent)
+
+    def _write(self, orders: Sequence[Order], parent: Parent | None) -> list[Handle[Any]]:
         prepared = [self._prepared(order, parent) for order in orders]
         written = write_and_push(
             [execution for execution, _ in prepared],
@@ -268,6 +292,6 @@ def _definition(task: Any) -> tuple[TaskSpec, tuple[object, ...], Binding | None
         return class_spec(task, instantiable=True), (task,), class_binding(task)
     if isinstance(task, Task):
         kind = type(task)
-        spec = replace(class_spec(kind), call=task.execute)
+        spec = spec_of_instance(task, class_spec(kind))
         return spec, (task, kind), class_binding(kind)
     return spec_of_object(task), (task,), None

@@ -56,6 +56,25 @@ class ManualClock:
         self._monotonic += seconds
 
 
+class MovableClock(SystemClock):
+    """The machine's clocks, moved forward as often as it is told (for what lives in memory)."""
+
+    def __init__(self) -> None:
+        self._ahead_s = 0.0
+
+    def now(self) -> datetime:
+        """Wall time, and what it was advanced by."""
+        return super().now() + timedelta(seconds=self._ahead_s)
+
+    def monotonic(self) -> float:
+        """Boot time, and what it was advanced by."""
+        return super().monotonic() + self._ahead_s
+
+    def advance(self, seconds: float) -> None:
+        """Move both clocks forward."""
+        self._ahead_s += seconds
+
+
 def _boot_time() -> float:
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     )
     from datetime import datetime
 
+    from butler.app import Butler
     from butler.clock import Clock
     from butler.handles import Handle
     from butler.producing import Order, Parent
@@ -156,7 +157,7 @@ class TaskContext(Producer):
         self,
         claimed: Claimed,
         control: AttemptControl,
-        butler: Producer,
+        butler: Butler,
         deadline_monotonic: float | None,
         *,
         clock: Clock = SYSTEM_CLOCK,
@@ -206,6 +207,11 @@ class TaskContext(Producer):
     def parent_id(self) -> str | None:
         """The execution that enqueued this one, if one did."""
         return self._claimed.parent_id
+
+    @property
+    def state(self) -> Any:
+        """What the Butler's lifespan yielded in this process; raises `ButlerError` without one."""
+        return self._butler.state
 
     @property
     def cancelled(self) -> bool:

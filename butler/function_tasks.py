@@ -23,6 +23,7 @@ from typing import (
 
 from butler.context import TaskContext
 from butler.errors import DefinitionError
+from butler.injection.recipes import check_all_given, provided_parameters
 from butler.task_spec import TaskSpec, spec_of_function
 from butler.tasks import Binding
 
@@ -54,6 +55,8 @@ class FunctionTask(Generic[Fn, Req, Res]):
 
         def __call__(self, *args: Any, **kwargs: Any) -> Any:
             """Call the function, here and now, with nothing written to the ledger."""
+            if self._provided:
+                check_all_given(self.fn, args, kwargs)
             return self.fn(*args, **kwargs)
 
     def __init__(self, fn: Fn, spec: TaskSpec) -> None:
@@ -61,6 +64,7 @@ class FunctionTask(Generic[Fn, Req, Res]):
         self.fn = fn
         self.spec = spec
         self.binding = Binding()
+        self._provided = bool(provided_parameters(fn))
 
     @property
     def _butler(self) -> Butler:

@@ -35,6 +35,13 @@ class Order:
     request: Any
     options: Mapping[str, Any]
 
+    @property
+    def task_name(self) -> str:
+        """What the task is called, whatever it was given as."""
+        if isinstance(self.task, str):
+            return self.task
+        return str(getattr(self.task, "name", None) or type(self.task).__name__)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parent:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from butler.errors import DefinitionError, UnknownTask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from butler.task_spec import TaskSpec
 
@@ -16,6 +16,8 @@ class TaskRegistry:
     """Only names that are in here ever run in a worker."""
 
     def __init__(self) -> None:
+        self._around: Callable[[TaskSpec], TaskSpec] | None = None
+        self._added: dict[str, tuple[TaskSpec, tuple[object, ...]]] = {}
         self._specs: dict[str, TaskSpec] = {}
         self._aliases: dict[str, TaskSpec] = {}
         # By identity, because a task object need not be hashable; the source is kept alive.
@@ -36,9 +38,14 @@ class TaskRegistry:
                     f"a task named {name!r} is already registered (as {holder.name!r}): "
                     "give one of them another name= or drop the alias"
                 )
-        self._specs[spec.name] = spec
-        self._aliases.update(dict.fromkeys(spec.options.aliases, spec))
-        self._by_source.update({id(source): (source, spec) for source in sources})
+        self._added[spec.name] = (spec, sources)
+        self._hold(spec, sources)
+
+    def wrap(self, around: Callable[[TaskSpec], TaskSpec]) -> None:
+        """Hold, in place of each task as it was added, what ``around`` makes of it."""
+        self._around = around
+        for spec, sources in list(self._added.values()):
+            self._hold(spec, sources)
 
     def get(self, name: str) -> TaskSpec:
         """The task with this name or alias; raises `UnknownTask`, saying what was meant."""
@@ -64,6 +71,12 @@ class TaskRegistry:
         """The tasks that carry a tag (None: all), by name."""
         specs = sorted(self._specs.values(), key=lambda spec: spec.name)
         return [spec for spec in specs if tag is None or tag in spec.options.tags]
+
+    def _hold(self, spec: TaskSpec, sources: tuple[object, ...]) -> None:
+        held = self._around(spec) if self._around else spec
+        self._specs[spec.name] = held
+        self._aliases.update(dict.fromkeys(spec.options.aliases, held))
+        self._by_source.update({id(source): (source, held) for source in sources})
 
     def __iter__(self) -> Iterator[TaskSpec]:
         return iter(self.with_tag())

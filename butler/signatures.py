@@ -1,22 +1,24 @@
 """What a function's signature says about a task: its request, its result, where its context goes.
 
-The context is the parameter annotated `TaskContext`, wherever it stands; the request is the one
-other parameter, and it comes first. Anything else is refused where it is written, because in a
-worker it would fail every execution.
+The context is the parameter annotated `TaskContext`; the request is the one other parameter, and
+it comes first; what is marked with `Provide` comes last. Anything else is refused where it is
+written, because in a worker it would fail every execution.
 """
 
 from __future__ import annotations
 
 import inspect
-import sys
 import types
 import typing
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, Union, get_args, get_origin
 
+from butler.annotations import resolve_hints
 from butler.context import TaskContext
 from butler.errors import DefinitionError
+from butler.injection.markers import Provided
+from butler.injection.recipes import provided_parameters
 from butler.results import TaskResult
 
 _P = inspect.Parameter
@@ -42,11 +44,16 @@ class Signature:
 def read_signature(fn: Callable[..., Any], *, where: str) -> Signature:
     """What ``fn`` takes and returns; raises `DefinitionError` for what no worker could call."""
     check_function(fn, where=where)
-    hints = _annotations(fn, where=where)
+    provided = provided_parameters(fn)
     parameters = list(inspect.signature(fn).parameters.values())
-    context = _context_parameter(parameters, hints, where=where)
-    data = [p for p in parameters if p is not context]
+    # A provided default says all there is to know; its type may exist for the type checker only.
+    needless = [p.name for p in parameters if isinstance(p.default, Provided)]
+    hints = resolve_hints(fn, where=where, leave_out=needless)
+    wanted = [p for p in parameters if p.name not in provided]
+    context = _context_parameter(wanted, hints, where=where)
+    data = [p for p in wanted if p is not context]
     _check_data_parameters(data, hints, where=where)
+    _check_order(parameters, wanted, where=where)
     if data and context and parameters.index(context) < parameters.index(data[0]):
         raise DefinitionError(f"{where}: the request comes first, then the context")
     return Signature(
@@ -88,51 +95,6 @@ def unwrap_result(annotation: Any) -> Any:
     return annotation
 
 
-def resolve_reference(reference: Any, *, module: str, where: str) -> Any:
-    """A type given as text (``Task["Request", "Result"]``), looked up; other things as they are."""
-    if isinstance(reference, typing.ForwardRef):
-        reference = reference.__forward_arg__
-    if not isinstance(reference, str):
-        return reference
-    namespace = vars(sys.modules[module]) if module in sys.modules else {}
-    try:
-        return eval(reference, dict(namespace), dict(caller_locals()))  # noqa: S307 - as typing does
-    except Exception as error:
-        raise DefinitionError(_unresolved(where, error)) from error
-
-
-def caller_locals() -> Mapping[str, Any]:
-    """The local names where the task is being defined: the first frame outside of this package."""
-    frame = sys._getframe(1)  # noqa: SLF001 - pydantic finds local types the same way
-    package = __name__.partition(".")[0]
-    while frame.f_globals.get("__name__", "").partition(".")[0] in (package, "typing"):
-        if frame.f_back is None:
-            return {}
-        frame = frame.f_back
-    return frame.f_locals
-
-
-def _annotations(fn: Callable[..., Any], *, where: str) -> dict[str, Any]:
-    target = inspect.unwrap(fn)
-    try:
-        try:
-            return typing.get_type_hints(target, include_extras=True)
-        except NameError:
-            # A type that is local to the function in which the task is defined, or a TaskContext
-            # that is imported under TYPE_CHECKING, as linters advise.
-            names = {"TaskContext": TaskContext, **caller_locals()}
-            return typing.get_type_hints(target, localns=names, include_extras=True)
-    except Exception as error:
-        raise DefinitionError(_unresolved(where, error)) from error
-
-
-def _unresolved(where: str, error: Exception) -> str:
-    return (
-        f"{where}: an annotation cannot be resolved ({error}); the types of a task must exist "
-        "when it is defined: import them outside of TYPE_CHECKING, define them above the task"
-    )
-
-
 def _context_parameter(parameters: list[_P], hints: Mapping[str, Any], *, where: str) -> _P | None:
     found = [p for p in parameters if _is_context(hints.get(p.name))]
     if len(found) > 1:
@@ -143,6 +105,14 @@ def _context_parameter(parameters: list[_P], hints: Mapping[str, Any], *, where:
 
 def _is_context(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, TaskContext)
+
+
+def _check_order(parameters: list[_P], wanted: list[_P], *, where: str) -> None:
+    if parameters[: len(wanted)] != wanted:
+        names = ", ".join(p.name for p in wanted)
+        raise DefinitionError(
+            f"{where}: what is provided comes after the other parameters: {names}"
+        )
 
 
 def _check_data_parameters(data: list[_P], hints: Mapping[str, Any], *, where: str) -> None:
@@ -164,7 +134,8 @@ def _check_data_parameters(data: list[_P], hints: Mapping[str, Any], *, where: s
         names = ", ".join(p.name for p in data)
         raise DefinitionError(
             f"{where}: a task takes one request, got {len(data)} data parameters ({names}); "
-            "put them into one pydantic model or dataclass"
+            "put them into one pydantic model or dataclass, and mark what the worker shall make "
+            "with Provide(...)"
         )
     if data and data[0].kind is _P.KEYWORD_ONLY:
         raise DefinitionError(f"{where}: the request {data[0].name!r} must not be keyword-only")

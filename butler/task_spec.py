@@ -10,11 +10,14 @@ import difflib
 import inspect
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
+from butler.annotations import resolve_reference
+from butler.calls import call_of_class, call_of_function, call_of_method
 from butler.codec import Codec, ResultCodec
 from butler.errors import DefinitionError
+from butler.injection.recipes import provided_parameters
 from butler.options import (
     BUILT_IN,
     TASK_OPTION_NAMES,
@@ -23,13 +26,7 @@ from butler.options import (
     task_options,
     unknown_option,
 )
-from butler.signatures import (
-    Signature,
-    check_function,
-    read_signature,
-    resolve_reference,
-    unwrap_result,
-)
+from butler.signatures import check_function, read_signature, unwrap_result
 from butler.storage.records import TaskDefinition
 
 if TYPE_CHECKING:
@@ -108,7 +105,7 @@ def spec_of_function(fn: Callable[..., Any], given: Mapping[str, Any]) -> TaskSp
         request_type=signature.request_type,
         result_type=signature.result_type,
         is_async=signature.is_async,
-        call=_function_call(fn, signature),
+        call=call_of_function(fn, signature, where=where),
     )
 
 
@@ -142,7 +139,7 @@ def spec_of_class(cls: type, base: type) -> TaskSpec | None:
         request_type=types.NoneType if request_type is None else request_type,
         result_type=unwrap_result(result_type),
         is_async=inspect.iscoroutinefunction(execute),
-        call=lambda request, context: cls().execute(request, context),
+        call=call_of_class(cls, execute, where=where),
     )
 
 
@@ -174,8 +171,14 @@ def spec_of_object(task: Any) -> TaskSpec:
         request_type=signature.request_type,
         result_type=signature.result_type,
         is_async=signature.is_async,
-        call=execute,
+        call=call_of_method(execute, where=where),
     )
+
+
+def spec_of_instance(task: Any, spec: TaskSpec) -> TaskSpec:
+    """The spec of a task class, for an object of it that serves all attempts."""
+    where = f"task object {type(task).__name__}"
+    return replace(spec, call=call_of_method(task.execute, where=where))
 
 
 def generic_arguments(cls: type, base: type) -> tuple[Any, ...] | None:
@@ -223,17 +226,6 @@ def _spec(
     )
 
 
-def _function_call(fn: Callable[..., Any], signature: Signature) -> Call:
-    context = signature.context
-    if context is None:
-        return (lambda request, _: fn(request)) if signature.takes_request else lambda _, __: fn()
-    if signature.context_by_keyword:
-        if signature.takes_request:
-            return lambda request, given: fn(request, **{context: given})
-        return lambda _, given: fn(**{context: given})
-    return fn if signature.takes_request else lambda _, given: fn(given)
-
-
 def _function_name(fn: Callable[..., Any], *, where: str) -> str:
     name = getattr(fn, "__name__", None)
     if name is None or name == "<lambda>":
@@ -279,18 +271,20 @@ def _check_attributes(cls: type, base: type, *, where: str) -> None:
 def _check_execute(execute: Any, *, bound: bool, where: str) -> None:
     check_function(execute, where=f"{where}: execute")
     wanted = (None, None) if bound else (None, None, None)
+    provided = provided_parameters(execute)
     try:
         signature = inspect.signature(execute)
-        signature.bind(*wanted)
+        signature.bind(*wanted, **provided)
     except TypeError:
         raise DefinitionError(
             f"{where}: execute must take (self, request, context), got "
             f"execute{inspect.signature(execute)}"
         ) from None
-    names = list(signature.parameters)[len(wanted) :]
+    names = [name for name in list(signature.parameters)[len(wanted) :] if name not in provided]
     if names:
         raise DefinitionError(
-            f"{where}: execute takes a request and a context, got more: {', '.join(names)}"
+            f"{where}: execute takes a request and a context, got more: {', '.join(names)}; mark "
+            "what the worker shall make with Provide(...)"
         )
 
 

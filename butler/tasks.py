@@ -23,6 +23,7 @@ from typing import (
 
 from butler.errors import DefinitionError, TaskNotBound
 from butler.executions import Priority
+from butler.injection.recipes import provided_parameters
 from butler.options import (
     DEFAULT_RETRY,
     DEFAULT_TIMEOUT_S,
@@ -113,9 +114,10 @@ class Task(Generic[Req, Res]):
     """Base of a task written as a class: ``class SendEmail(Task[EmailRequest, Receipt])``.
 
     Set options as class attributes; see `TaskOptionFields` for what they mean. ``execute`` may be
-    ``async def``. Each attempt gets an instance of its own; a class whose constructor needs
-    arguments is registered as an instance, ``butler.register(SendEmail(mailer))``, which then
-    serves all attempts. A ``unique_key`` that depends on the request is a ``@staticmethod``.
+    ``async def``. Each attempt gets an instance of its own, made of what its ``__init__`` marks
+    with `Provide`; a class whose constructor needs other arguments is registered as an instance,
+    ``butler.register(SendEmail(mailer))``, which then serves all attempts. A ``unique_key`` that
+    depends on the request is a ``@staticmethod``.
     """
 
     name: ClassVar[str]
@@ -201,11 +203,12 @@ def class_spec(cls: type[Task[Any, Any]], *, instantiable: bool = False) -> Task
         )
     if instantiable:
         try:
-            inspect.signature(cls).bind()
+            inspect.signature(cls).bind(**provided_parameters(cls))
         except TypeError as error:
             raise DefinitionError(
                 f"{cls.__name__}() cannot be made for each attempt: {error}; "
-                f"register an instance, butler.register({cls.__name__}(...)), which serves them all"
+                f"mark it with Provide(...), or register an instance, "
+                f"butler.register({cls.__name__}(...)), which serves them all"
             ) from None
     return spec
 

@@ -23,6 +23,7 @@ from butler.errors import AttemptCancelled, TaskTimeout
 from butler.log import configure_logging
 from butler_workers.attempts import Attempt, Interrupt
 from butler_workers.control import ControlLine
+from butler_workers.life import Life
 from butler_workers.slots import Slots
 from butler_workers.transition_form import claimed_from_json, transition_to_json
 
@@ -46,9 +47,11 @@ class IsolatedRunner:
         self._current: Attempt | None = None
         self._ended = threading.Event()
         self._slots = Slots(1, butler=butler, clock=SYSTEM_CLOCK, on_end=self._on_end)
+        self._life = Life(butler, self._slots)
 
     def run(self) -> None:
         """Serve; returns never, the process ends with the line."""
+        self._life.begin()
         signal.signal(signal.SIGUSR1, self._raise_interrupt)
         threading.Thread(target=self._listen, name="butler-line", daemon=True).start()
         self._line.send("ready")
@@ -89,6 +92,7 @@ class IsolatedRunner:
                 self._work.put(message)
             else:
                 self._interrupt(Interrupt(message["interrupt"]), message["reason"])
+        self._life.end()
         os._exit(0)
 
     def _interrupt(self, kind: Interrupt, reason: str) -> None:

@@ -1,0 +1,225 @@
+"""`InlineWorker`: runs what is queued in the calling thread, for tests.
+
+The same slots, transitions and ledger as in any worker, but no thread, no fetching and no lease:
+one attempt after another, in a fixed order (priority, then time, then id), until nothing is left.
+It takes what is queued from the ledger itself and clears it off the wire, so that Redis need not
+have heard of it.
+
+Two ways in: ``run`` for a test that is a function, with a loop of its own for ``async def`` tasks;
+``arun`` for one that is a coroutine, where ``def`` tasks run in a thread, because they must not
+block the loop they would find.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from butler.clock import SYSTEM_CLOCK
+from butler.errors import ButlerError, UnknownTask
+from butler.executions import ExecutionStatus, Priority
+from butler.ids import new_id, new_token
+from butler.lifecycle import UNKNOWN_TASK
+from butler.storage.base import MAX_BATCH
+from butler.storage.records import Claim, ProgressReport, WorkerRegistration
+from butler_workers.attempts import Attempt, Interrupt, hand_back_for_later
+from butler_workers.life import lifespan_failed
+from butler_workers.slots import Slots
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from butler.app import Butler
+    from butler.executions import Execution
+    from butler.lifecycle import Transition
+    from butler.storage.records import Claimed, QueueEntry
+
+    Skip = Callable[[float], None]
+
+
+class InlineWorker:
+    """One run through everything that is due; use it once.
+
+    ``skip`` moves the ledger's clock forward by seconds: with it, what is due later runs too.
+    Raises `ButlerError` after ``max_attempts`` attempts.
+    """
+
+    def __init__(self, butler: Butler, *, max_attempts: int, skip: Skip | None = None) -> None:
+        self._butler = butler
+        self._storage = butler.storage
+        self._id = new_id()
+        self._left = self._max_attempts = max_attempts
+        self._skip = skip
+        self._slots = Slots(1, butler=butler, clock=SYSTEM_CLOCK, on_end=self._on_end)
+        self._ran: dict[str, None] = {}
+
+    def run(self) -> list[Execution]:
+        """Run all in this thread; the executions as they are left, in the order they first ran."""
+        hook, injector = self._butler.life, self._butler.injector
+        with asyncio.Runner() as runner:
+            with _explained():
+                runner.run(hook.aopen(self._butler)) if hook.is_async else hook.open(self._butler)
+            self._register()
+            try:
+                for attempt in self._attempts():
+                    with self._watchdog(attempt):
+                        if attempt.spec.is_async:
+                            runner.run(self._slots.arun_here(attempt))
+                        else:
+                            self._slots.run_here(attempt)
+            finally:
+                self._storage.stop_worker(self._id)
+                injector.close(run=runner.run)
+                runner.run(hook.aclose()) if hook.is_async else hook.close()
+        return self._results()
+
+    async def arun(self) -> list[Execution]:
+        """`run` for a coroutine."""
+        with _explained():
+            await self._butler.life.aopen(self._butler)
+        self._register()
+        try:
+            for attempt in self._attempts():
+                with self._watchdog(attempt):
+                    if attempt.spec.is_async:
+                        await self._slots.arun_here(attempt)
+                    else:
+                        await asyncio.to_thread(self._slots.run_here, attempt)
+        finally:
+            self._storage.stop_worker(self._id)
+            await self._butler.injector.aclose()
+            await self._butler.life.aclose()
+        return self._results()
+
+    def _register(self) -> None:
+        self._storage.register_worker(
+            WorkerRegistration(
+                id=self._id,
+                name=f"inline.{self._id[-6:]}",
+                host=socket.gethostname(),
+                pid=os.getpid(),
+                supervisor_id=self._id,
+                queues=(),
+                tasks=tuple(self._butler.registry.names()),
+                concurrency=1,
+            )
+        )
+
+    def _attempts(self) -> Iterator[Attempt]:
+        while (entry := self._next()) is not None:
+            attempt = self._claim(entry)
+            if attempt is not None:
+                self._count(attempt)
+                yield attempt
+
+    def _next(self) -> QueueEntry | None:
+        self._stage()
+        while True:
+            queued = self._storage.queued(min_age_s=0, after=None, limit=MAX_BATCH)
+            if queued:
+                # One list after the other, as workers drain them.
+                order = list(Priority)
+                return min((order.index(e.priority), at, e.id, e) for at, e in queued)[-1]
+            if self._skip is None or (due_in_s := self._storage.next_due_in_s()) is None:
+                return None
+            self._skip(max(due_in_s, 0.0))
+            if not self._stage():
+                return None
+
+    def _claim(self, entry: QueueEntry) -> Attempt | None:
+        claimed = self._won(entry.id, solo=False) or self._won(entry.id, solo=True)
+        self._butler.pusher.forget([entry])
+        if claimed is None:
+            return None
+        spec = self._butler.registry.find(claimed.task)
+        if spec is None:
+            self._storage.finish([hand_back_for_later(claimed, UNKNOWN_TASK)])
+            raise UnknownTask(claimed.task, self._butler.registry.names())
+        return Attempt(claimed, spec, claimed_at=SYSTEM_CLOCK.monotonic())
+
+    def _won(self, execution_id: str, *, solo: bool) -> Claimed | None:
+        claim = Claim(worker_id=self._id, token=new_token(), ids=(execution_id,), solo=solo)
+        return next(iter(self._storage.claim(claim).won), None)
+
+    def _count(self, attempt: Attempt) -> None:
+        self._ran[attempt.claimed.id] = None
+        self._left -= 1
+        if self._left < 0:
+            raise ButlerError(
+                f"{self._max_attempts} attempts were run and there is still more to do "
+                f"({attempt.claimed.task}): a task that always enqueues another, or always asks "
+                "to run again? Else pass a larger max_attempts"
+            )
+
+    def _on_end(self, attempt: Attempt, transition: Transition | None) -> None:
+        assert transition is not None
+        progress = attempt.control.take_progress()
+        if progress is not None:
+            self._storage.report_progress([_report(attempt.claimed, progress)])
+        (finished,) = self._storage.finish([transition])
+        if finished.status is ExecutionStatus.QUEUED and finished.entry is not None:
+            self._butler.pusher.push([finished.entry])
+
+    def _stage(self) -> int:
+        """Queue what is due, as a scheduler would; nothing where one is at it."""
+        seat = self._storage.leadership()
+        if seat.holder is not None:
+            return 0
+        epoch = self._storage.take_leadership(self._id, observed=seat)
+        if epoch is None:
+            return 0
+        staged = self._storage.stage(epoch=epoch, limit=MAX_BATCH)
+        self._storage.resign_leadership(self._id, epoch=epoch)
+        return len(staged)
+
+    def _watchdog(self, attempt: Attempt) -> _Watchdog:
+        return _Watchdog(self._slots, attempt)
+
+    def _results(self) -> list[Execution]:
+        found = [self._storage.get(execution_id) for execution_id in self._ran]
+        return [execution for execution in found if execution is not None]
+
+
+class _Watchdog:
+    """Interrupts an attempt at its timeout, as the ticker of a worker would."""
+
+    def __init__(self, slots: Slots, attempt: Attempt) -> None:
+        self._timer: threading.Timer | None = None
+        if attempt.timeout_s is not None:
+            reason = f"still running after timeout_s={attempt.timeout_s:g}"
+            self._timer = threading.Timer(
+                attempt.timeout_s, slots.interrupt, (attempt, Interrupt.TIMEOUT, reason)
+            )
+            self._timer.daemon = True
+
+    def __enter__(self) -> None:
+        if self._timer is not None:
+            self._timer.start()
+
+    def __exit__(self, *_: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer.join()
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Say of what a lifespan raises that it was the lifespan."""
+    try:
+        yield
+    except Exception as error:
+        raise lifespan_failed(error) from error
+
+
+def _report(claimed: Claimed, progress: tuple[float, str | None]) -> ProgressReport:
+    return ProgressReport(
+        execution_id=claimed.id,
+        attempt=claimed.attempt,
+        claim_token=claimed.claim_token,
+        percent=progress[0],
+        message=progress[1],
+    )
