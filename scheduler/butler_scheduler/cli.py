@@ -6,14 +6,19 @@ import logging
 import signal
 import sys
 import warnings
+from typing import TYPE_CHECKING
 
 import click
 
 from butler.app import Butler
 from butler.app_loading import load_app
+from butler.cli.options import app_options, command_settings, setting_option
 from butler.errors import AppNotFound, ButlerError, SchemaOutdated, SettingsError
 from butler.log import configure_logging
 from butler_scheduler.process import SchedulerProcess
+
+if TYPE_CHECKING:
+    from butler.settings import Settings
 
 EXIT_ERROR = 1
 EXIT_SCHEMA = 3
@@ -36,38 +41,26 @@ Exit codes:
 
 
 @click.command(epilog=EPILOG)
-@click.option(
-    "--app",
-    envvar="BUTLER_APP",
-    show_envvar=True,
-    metavar="MODULE:NAME",
-    help="Take the URLs from this Butler instead of BUTLER_REDIS_URL and BUTLER_DATABASE_URL.",
-)
-@click.option(
-    "--app-dir",
-    type=click.Path(exists=True, file_okay=False),
-    default=None,
-    help="Folder to import the app from (default: the current one).",
-)
-@click.option(
-    "--log-level",
-    type=click.Choice(["debug", "info", "warning", "error"]),
-    default="info",
-    show_default=True,
-    envvar="BUTLER_LOG_LEVEL",
-    show_envvar=True,
-    help="What is logged to stderr.",
-)
-def main(app: str | None, app_dir: str | None, log_level: str) -> None:
-    """Push what is due, put back what was lost, rescue what dead workers held."""
-    configure_logging(log_level)
+@app_options
+@setting_option("--log-level", setting="log_level")
+def main(**_: object) -> None:
+    """Push what is due, put back what was lost, rescue what dead workers held.
+
+    Without an app it takes the URLs from BUTLER_REDIS_URL and BUTLER_DATABASE_URL.
+    """
     try:
-        butler = load_app(app, app_dir) if app else Butler.from_env()
+        settings = command_settings()
+        configure_logging(settings.log_level)
+        butler = load_app(settings.app, settings.app_dir) if settings.app else _of(settings)
         # rq-scheduler reports each of its steps; ours are logged by us.
         logging.getLogger("rq_scheduler").setLevel(logging.WARNING)
         # It asks crontab in a way that crontab warns its authors about; operators need not know.
         warnings.filterwarnings("ignore", category=FutureWarning, module="rq_scheduler")
-        process = SchedulerProcess(butler)
+        process = SchedulerProcess(
+            butler,
+            worker_lease_s=butler.settings.lease_s,
+            leader_lease_s=butler.settings.leader_lease_s,
+        )
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: process.stop())
         process.run()
@@ -80,3 +73,9 @@ def main(app: str | None, app_dir: str | None, log_level: str) -> None:
     except ButlerError as error:
         click.echo(f"butler-scheduler: {error}", err=True)
         sys.exit(EXIT_ERROR)
+
+
+def _of(settings: Settings) -> Butler:
+    settings.need_redis_url()
+    settings.need_database_url()
+    return Butler(settings=settings)

@@ -52,7 +52,7 @@ def attempt(*, interrupt=None, policy=None, attempts_used=1, max_attempts=3, fin
         fingerprint=fingerprint,
         created_at=SYSTEM_CLOCK.now(),
     )
-    made = Attempt(claimed, spec, claimed_at=0.0)
+    made = Attempt(claimed, spec, claimed_at=0.0, max_result_bytes=1024)
     made.interrupt = interrupt
     return made
 
@@ -60,6 +60,15 @@ def attempt(*, interrupt=None, policy=None, attempts_used=1, max_attempts=3, fin
 def test_a_returned_value_succeeds_with_its_json():
     ended = conclude(attempt(), Returned(4), random=0.5)
     assert (ended.status, ended.result) == (ExecutionStatus.SUCCEEDED, "4")
+
+
+def test_a_result_that_is_longer_than_the_setting_allows_fails_without_a_retry():
+    made = attempt()
+    made.max_result_bytes = 3
+    ended = conclude(made, Returned(1000), random=0.5)
+    assert ended.status is ExecutionStatus.FAILED
+    assert "4 bytes" in ended.error.message
+    assert "3" in ended.error.message
 
 
 def test_a_result_of_the_wrong_type_fails_without_a_retry():

@@ -58,6 +58,7 @@ class Attempt:
         "entry",
         "interrupt",
         "lock",
+        "max_result_bytes",
         "over",
         "process",
         "spec",
@@ -67,10 +68,13 @@ class Attempt:
         "thread_id",
     )
 
-    def __init__(self, claimed: Claimed, spec: TaskSpec, *, claimed_at: float) -> None:
+    def __init__(
+        self, claimed: Claimed, spec: TaskSpec, *, claimed_at: float, max_result_bytes: int
+    ) -> None:
         self.claimed = claimed
         self.spec = spec
         self.claimed_at = claimed_at
+        self.max_result_bytes = max_result_bytes
         self.control = AttemptControl()
         self.lock = threading.Lock()
         self.started_at: float | None = None
@@ -154,7 +158,8 @@ def _returned(attempt: Attempt, value: Any, *, random: float) -> Transition:
     match outcome_of(value):
         case Success(result):
             try:
-                return lifecycle.succeed(claimed, result=spec.result.encode(result))
+                text = spec.result.encode(result, max_bytes=attempt.max_result_bytes)
+                return lifecycle.succeed(claimed, result=text)
             except ResultNotStorable as error:
                 record = ErrorRecord(type="ResultNotStorable", message=str(error))
                 return lifecycle.fail(claimed, error=record)

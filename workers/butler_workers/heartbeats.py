@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from butler.clock import SYSTEM_CLOCK
 from butler.errors import StorageUnavailable
 from butler.log import log_event
-from butler_workers.lease import HEARTBEAT_S
 
 if TYPE_CHECKING:
     from butler.app import Butler
@@ -56,7 +55,7 @@ class Heartbeats:
             )
 
     def _run(self) -> None:
-        while not self._stopping.wait(HEARTBEAT_S):
+        while not self._stopping.wait(self._butler.settings.heartbeat_every_s):
             try:
                 self.beat()
             except StorageUnavailable as error:

@@ -139,7 +139,9 @@ class InlineWorker:
         if spec is None:
             self._storage.finish([hand_back_for_later(claimed, UNKNOWN_TASK)])
             raise UnknownTask(claimed.task, self._butler.registry.names())
-        return Attempt(claimed, spec, claimed_at=SYSTEM_CLOCK.monotonic())
+        limit = self._butler.settings.max_result_bytes
+        now = SYSTEM_CLOCK.monotonic()
+        return Attempt(claimed, spec, claimed_at=now, max_result_bytes=limit)
 
     def _won(self, execution_id: str, *, solo: bool) -> Claimed | None:
         claim = Claim(worker_id=self._id, token=new_token(), ids=(execution_id,), solo=solo)

@@ -61,7 +61,9 @@ class IsolatedRunner:
     def _run_one(self, message: dict[str, Any]) -> None:
         claimed = claimed_from_json(message["claimed"])
         spec = self._butler.registry.get(claimed.task)
-        attempt = Attempt(claimed, spec, claimed_at=SYSTEM_CLOCK.monotonic())
+        limit = self._butler.settings.max_result_bytes
+        now = SYSTEM_CLOCK.monotonic()
+        attempt = Attempt(claimed, spec, claimed_at=now, max_result_bytes=limit)
         self._ended.clear()
         threading.Thread(target=self._report, args=[attempt], daemon=True).start()
         _limit_memory(message["memory_limit_mb"])

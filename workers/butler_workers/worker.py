@@ -181,10 +181,11 @@ class Worker:
         )
 
     def _register(self) -> None:
+        definitions = self._butler.tasks()
         specs = list(self._butler.registry)
         if self.slots.pool and any(spec.options.isolation == "process" for spec in specs):
             self.slots.pool.warm()
-        self._storage.register_tasks([spec.definition() for spec in specs])
+        self._storage.register_tasks(definitions)
         self._storage.register_worker(
             WorkerRegistration(
                 id=self.id,
@@ -285,7 +286,8 @@ class Worker:
                 log_event(logger, logging.WARNING, "task.unknown", id=claimed.id, task=claimed.task)
                 self._completer.put(Ending(claimed, hand_back_for_later(claimed, UNKNOWN_TASK)))
                 continue
-            attempts.append(Attempt(claimed, spec, claimed_at=now))
+            limit = self._butler.settings.max_result_bytes
+            attempts.append(Attempt(claimed, spec, claimed_at=now, max_result_bytes=limit))
         self._attempts.update((attempt.claimed.id, attempt) for attempt in attempts)
         self._ticker.wake()
         self.slots.submit(attempts)

@@ -1,0 +1,107 @@
+"""Options of the commands that stand over settings, and those that many commands share.
+
+An option of that kind reads no variable by itself: what is given is passed to `load_settings` as
+an argument, and so stands over variables and ``butler.toml`` like any other argument. Its range
+and its help are the setting's own; a wrong value names the option and the variable.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
+
+import click
+
+from butler.settings import Settings, load_settings, variable_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pydantic.fields import FieldInfo
+
+Command = TypeVar("Command", bound="Callable[..., Any]")
+
+
+class SettingOption(click.Option):
+    """``--concurrency`` for the setting ``concurrency``."""
+
+    def __init__(self, param_decls: Any = None, *, setting: str, **attrs: Any) -> None:
+        field = Settings.model_fields[setting]
+        self.setting = setting
+        attrs.setdefault("type", _type_of(field))
+        attrs.setdefault("help", _help_of(setting, field))
+        super().__init__(param_decls, **attrs)
+
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """How an error calls it."""
+        return f"{super().get_error_hint(ctx)} ({variable_of(self.setting)})"
+
+
+def setting_option(
+    flag: str, *, setting: str, metavar: str | None = None
+) -> Callable[[Command], Command]:
+    """An option over a setting; the command gets it under the setting's name, None if not given."""
+    return click.option(flag, setting, cls=SettingOption, setting=setting, metavar=metavar)
+
+
+def given_settings() -> dict[str, Any]:
+    """What the present command was given for settings."""
+    context = click.get_current_context()
+    return {
+        option.setting: context.params[option.setting]
+        for option in context.command.params
+        if isinstance(option, SettingOption) and context.params[option.setting] is not None
+    }
+
+
+def command_settings() -> Settings:
+    """The settings, those that the present command was given first; raises `SettingsError`."""
+    return load_settings(**given_settings())
+
+
+def app_options(command: Command) -> Command:
+    """``--app`` and ``--app-dir``."""
+    for add in (
+        setting_option("--app-dir", setting="app_dir", metavar="DIR"),
+        setting_option("--app", setting="app", metavar="MODULE:NAME"),
+    ):
+        command = add(command)
+    return command
+
+
+def json_option(command: Command) -> Command:
+    """``--json``."""
+    add = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+    return add(command)
+
+
+def dry_run_option(command: Command) -> Command:
+    """``--dry-run``."""
+    add = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+    return add(command)
+
+
+def _help_of(setting: str, field: FieldInfo) -> str:
+    default = "" if field.default is None else f"; default: {_shown(field.default)}"
+    text = (field.description or "").replace("`", "")
+    return f"{text[0].upper()}{text[1:]}.  [{variable_of(setting)}{default}]"
+
+
+def _shown(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _type_of(field: FieldInfo) -> click.ParamType[Any]:
+    kind = next((k for k in get_args(field.annotation) if k is not type(None)), field.annotation)
+    if get_origin(field.annotation) is Literal:
+        return click.Choice(get_args(field.annotation))
+    limits: dict[str, Any] = {}
+    for bound in field.metadata:
+        limits |= {
+            name: getattr(bound, name) for name in ("ge", "gt", "le") if hasattr(bound, name)
+        }
+    if kind not in {int, float}:
+        return click.STRING
+    ranges = click.IntRange if kind is int else click.FloatRange
+    return ranges(
+        min=limits.get("ge", limits.get("gt")), max=limits.get("le"), min_open="gt" in limits
+    )
