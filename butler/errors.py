@@ -10,6 +10,8 @@ ButlerError
 ├── ResultNotStorable        the work ran, its result cannot be kept
 ├── ExecutionNotFound        no execution has this id
 ├── IllegalTransition        the execution's state does not allow what was asked
+├── UniqueKeyBusy            another open transaction has written the unique key, and did not end
+├── TransactionRefused       the given transaction cannot carry an enqueue (also a ValueError)
 ├── EnqueueUnknown           the ledger went away in mid-commit and could not be asked again
 ├── TaskFailed               the awaited execution failed; carries it
 ├── TaskCancelled            the awaited execution was cancelled; carries it
@@ -97,6 +99,29 @@ class IllegalTransition(ButlerError):
 
 class EnqueueUnknown(ButlerError):
     """The ledger vanished in mid-commit; whether the execution exists could not be found out.
+class UniqueKeyBusy(ButlerError):
+    """Somebody's open transaction has just written this unique key, and may yet take it back.
+
+    Nothing was written. ``unique_keys`` are those asked for; of a batch, one of them is busy.
+    """
+
+    def __init__(self, task: str, unique_keys: Sequence[str], *, waited_s: float) -> None:
+        self.task = task
+        self.unique_keys = tuple(unique_keys)
+        which = f"the unique key {unique_keys[0]!r}"
+        if len(unique_keys) > 1:
+            which = f"one of {len(unique_keys)} unique keys ({unique_keys[0]!r}, …)"
+        super().__init__(
+            f"{which} of {task!r} is being written by another transaction, which did not end within "
+            f"{waited_s:g} s (unique_wait_s); nothing was written: try again, or let that "
+            "transaction end sooner"
+        )
+
+
+class TransactionRefused(ButlerError, ValueError):
+    """The given transaction cannot carry an enqueue; nothing was written, and it can go on."""
+
+
 
     ``execution_ids`` are the ids it would have: ask ``butler.get(id)`` when the ledger is back.
     Enqueueing the same request again could run it twice.
@@ -127,7 +152,8 @@ class TaskCancelled(ButlerError):
 
     def __init__(self, execution: Execution) -> None:
         self.execution = execution
-        super().__init__(f"{execution.task} {execution.id} was cancelled")
+        why = f": {execution.reason}" if execution.reason else ""
+        super().__init__(f"{execution.task} {execution.id} was cancelled{why}")
 
 
 class WaitTimeout(ButlerError, TimeoutError):

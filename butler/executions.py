@@ -113,7 +113,9 @@ class Execution:
 
     ``request`` and ``result`` are plain JSON values. ``attempt`` grows with every claim;
     ``attempts`` holds each one that is over (empty in listings, filled by ``get``).
-    ``attempts_used`` is what counts against ``max_attempts``. Times are aware, in UTC.
+    ``attempts_used`` is what counts against ``max_attempts``. ``reason`` says why it waits, or why
+    it was cancelled where nobody asked for that (`lifecycle.EXPIRED`). No attempt starts after
+    ``expires_at``. Times are aware, in UTC.
     """
 
     id: str
@@ -142,6 +144,8 @@ class Execution:
     queued_at: datetime | None
     started_at: datetime | None
     finished_at: datetime | None
+    expires_at: datetime | None = None
+    reason: str | None = None
     attempts: tuple[Attempt, ...] = ()
 
     @property

@@ -29,7 +29,7 @@ _S = ExecutionStatus
 
 MOVES: Mapping[ExecutionStatus, frozenset[ExecutionStatus]] = {
     _S.SCHEDULED: frozenset({_S.QUEUED, _S.CANCELLED}),
-    _S.QUEUED: frozenset({_S.RUNNING, _S.CANCELLED}),
+    _S.QUEUED: frozenset({_S.RUNNING, _S.SCHEDULED, _S.CANCELLED}),
     _S.RUNNING: frozenset(
         {_S.SUCCEEDED, _S.FAILED, _S.CANCELLED, _S.RETRYING, _S.SCHEDULED, _S.QUEUED}
     ),
@@ -38,11 +38,16 @@ MOVES: Mapping[ExecutionStatus, frozenset[ExecutionStatus]] = {
     _S.FAILED: frozenset({_S.QUEUED}),
     _S.CANCELLED: frozenset({_S.QUEUED}),
 }
-"""From each state, those that may follow; only an operator leaves failed and cancelled."""
+"""From each state, those that may follow; only an operator leaves failed and cancelled.
+
+What is queued becomes scheduled again when it is replaced by an enqueue for later (debounce).
+"""
 
 CANCELLABLE = frozenset({_S.SCHEDULED, _S.QUEUED, _S.RUNNING, _S.RETRYING})
 RETRYABLE = frozenset({_S.FAILED, _S.CANCELLED})
 DELETABLE = TERMINAL
+REPLACEABLE = frozenset({_S.SCHEDULED, _S.QUEUED, _S.RETRYING})
+"""States in which an enqueue with ``replace`` takes an execution over: it waits."""
 
 CRASHES_ALONE = 3
 """An execution whose process died this often while it ran alone is ended as failed."""
@@ -51,6 +56,9 @@ UNKNOWN_TASK = "unknown_task"
 OTHER_SCHEMA = "other_schema"
 WAITING_FOR_WORKER = frozenset({UNKNOWN_TASK, OTHER_SCHEMA})
 """Reasons that end when a worker registers that can run the task."""
+
+EXPIRED = "expired"
+"""Why an execution is cancelled that was not started before its ``expires_at``."""
 
 
 class ClaimedAttempt(Protocol):

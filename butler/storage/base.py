@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from butler.executions import Execution, ExecutionStatus
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Inserted,
         Leadership,
         Moved,
+        InsertedWithin,
         NewExecution,
         Page,
         ProgressReport,
@@ -46,6 +47,16 @@ MAX_BATCH = 1_000
 
 @runtime_checkable
 class Storage(Protocol):
+TransactionState = Literal["open", "committed", "rolled back"]
+
+
+class Listening(Protocol):
+    """What `Storage.listen` started."""
+
+    def close(self) -> None:
+        """Stop; closing twice is fine."""
+        ...
+
     """A ledger of executions."""
 
     # Set-up
@@ -71,8 +82,9 @@ class Storage(Protocol):
     def insert(self, executions: Sequence[NewExecution]) -> list[Inserted]:
         """Write executions durably; one reply each, in order.
 
-        Safe to repeat with the same ids. Raises `EnqueueUnknown` when the ledger vanished during
-        the commit and could not be asked again.
+        Safe to repeat with the same ids. Raises `UniqueKeyBusy` when a unique key is written by a
+        transaction that stays open, and `EnqueueUnknown` when the ledger vanished during the
+        commit and could not be asked again.
         """
         ...
 
@@ -135,7 +147,8 @@ class Storage(Protocol):
     def claim(self, claim: Claim) -> ClaimReply:
         """Start attempts for those ids that are queued and may be run by this worker.
 
-        Repeating a claim with its token returns what it already won.
+        Repeating a claim with its token returns what it already won. What is past its
+        ``expires_at`` is not won but cancelled, and so refused.
         """
         ...
 
@@ -199,5 +212,52 @@ class Storage(Protocol):
         ...
 
     def pulses(self) -> list[WorkerPulse]:
+    def expire(self, *, epoch: int, limit: int) -> list[QueueEntry]:
+        """Cancel what waits and is past its ``expires_at``; to be taken off the wire."""
+        ...
+
+    def listen(self, wake: Callable[[], None]) -> Listening | None:
+        """Call ``wake``, from a thread, when a transaction brought executions that may be due.
+
+        None where that cannot be heard: then only looking finds them.
+        """
+        ...
+
         """The counters of all workers that are not stopped and not lost with nothing running."""
+        ...
+
+
+@runtime_checkable
+class Transactional(Protocol):
+    """What a ledger in a database can do besides: write within its users' own transactions."""
+
+    def insert_within(self, executions: Sequence[NewExecution], caller: Caller) -> InsertedWithin:
+        """Write executions as scheduled, in the transaction that ``caller`` speaks in.
+
+        Atomic also there: an error has undone all of it and nothing else. Raises `UniqueKeyBusy`,
+        and `TransactionRefused` for a transaction that is not on this ledger.
+        """
+        ...
+
+    def transaction_state(self, transaction_id: str) -> TransactionState | None:
+        """How a transaction stands that `insert_within` wrote in; None when that is forgotten."""
+        ...
+
+    def statement(
+        self, execution: NewExecution, *, placeholders: Literal["$1", "%s"]
+    ) -> tuple[str, tuple[str | None, ...]]:
+        """The statement that writes an execution as scheduled, for any driver to run."""
+        ...
+
+
+class Caller(Protocol):
+    """Somebody's connection, in the transaction that is open there; ``raw`` is the driver's own."""
+
+    @property
+    def raw(self) -> Any:
+        """What is the same object as long as it is the same session."""
+        ...
+
+    def ask(self, statement: str, params: tuple[str | None, ...]) -> str | None:
+        """Run a statement with ``%s`` placeholders; its only value, None without a row."""
         ...

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from butler.executions import Execution, ExecutionStatus, Priority
+from butler.executions import Execution, ExecutionStatus, Priority, Progress
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,7 +21,8 @@ class NewExecution:
 
     It is queued when due, else scheduled. ``delay_s`` (from the ledger's now) and ``run_at`` are
     exclusive; both None means now. ``unpushed`` inserts it as scheduled for now although it is
-    due: the producer knows that Redis is away, and the stager will push it.
+    due: the producer knows that Redis is away, and the stager will push it. ``replace`` lets it
+    take over the execution that holds its unique key, if that one still waits.
     """
 
     id: str
@@ -33,8 +34,10 @@ class NewExecution:
     delay_s: float | None = None
     run_at: datetime | None = None
     unpushed: bool = False
+    expires_at: datetime | None = None
     timeout_s: float | None = None
     unique_key: str | None = None
+    replace: bool = False
     user_id: str | None = None
     tags: tuple[str, ...] = ()
     parent_id: str | None = None
@@ -47,12 +50,28 @@ class Inserted:
     """What became of one `NewExecution`.
 
     ``id`` is the given one, or that of the unfinished execution that holds the unique key; then
-    ``created`` is false and ``status`` is the holder's.
+    ``created`` is false and ``status`` is the holder's. ``replaced`` is true where that one waited
+    and took over what was asked for. Then, if it was queued, ``left`` is the entry it had; and if
+    it is queued now, ``entry`` is the one that needs a push.
     """
 
     id: str
     created: bool
     status: ExecutionStatus
+    replaced: bool = False
+    left: QueueEntry | None = None
+    entry: QueueEntry | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InsertedWithin:
+    """What became of executions that were written in somebody else's transaction.
+
+    ``transaction_id`` is what `Transactional.transaction_state` takes.
+    """
+
+    rows: tuple[Inserted, ...]
+    transaction_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,12 +136,14 @@ class Claimed:
 class Refused:
     """An id a claim did not win, and how its row stands: None where there is no such row.
 
-    ``alone`` marks a queued execution that only a solo worker may claim.
+    ``alone`` marks a queued execution that only a solo worker may claim. ``expired`` is set where
+    this claim found that it was too late and cancelled it: what is to be taken off the wire.
     """
 
     id: str
     status: ExecutionStatus | None
     alone: bool
+    expired: QueueEntry | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ledger_driver import fail, fail_or_retry
+from ledger_driver import fail, fail_or_retry, new_execution
 
 from butler import lifecycle
 from butler.executions import ExecutionStatus
@@ -34,10 +34,17 @@ WAYS_TO = {
 }
 
 
+def replace_for_later(ledger, id_):
+    ledger.storage.insert([new_execution(unique_key="k", replace=True, delay_s=60)])
+
+
+MORE_WAYS = {(S.QUEUED, S.SCHEDULED): [replace_for_later]}
+
+
 @pytest.mark.parametrize(("before", "after"), LEGAL)
 def test_a_legal_move_is_made(ledger, before, after):
-    id_ = ledger.put_in(before)
-    for way in WAYS_TO[after]:
+    id_ = ledger.put_in(before, unique_key="k")
+    for way in [*WAYS_TO[after], *MORE_WAYS.get((before, after), [])]:
         if ledger.status(id_) is not after:
             way(ledger, id_)
     assert after == ledger.status(id_)

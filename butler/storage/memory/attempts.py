@@ -42,6 +42,9 @@ def claim_one(
         return Refused(id=execution_id, status=None, alone=False)
     if row.runs_as(row.attempt, claim.token) and row.worker_id == claim.worker_id:
         return row.to_claimed()
+    if row.status is _S.QUEUED and row.expired(now):
+        entry = rows.expire(row, now=now)
+        return Refused(id=execution_id, status=row.status, alone=False, expired=entry)
     if row.status is not _S.QUEUED or row.alone != claim.solo:
         only_solo = row.status is _S.QUEUED and row.alone
         return Refused(id=execution_id, status=row.status, alone=only_solo)

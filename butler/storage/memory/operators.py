@@ -63,6 +63,8 @@ def retry_one(rows: RowTable, execution_id: str, *, now: datetime) -> Moved:
     row.finished_at = None
     row.run_at = now
     row.queued_at = now
+    if row.expired(now):
+        row.expires_at = None
     return Moved(id=row.id, changed=True, before=before, after=row.status, entry=row.to_entry())
 
 

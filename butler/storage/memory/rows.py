@@ -50,6 +50,7 @@ class Row:
     max_attempts: int
     run_at: datetime
     created_at: datetime
+    expires_at: datetime | None = None
     queued_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
@@ -76,6 +77,10 @@ class Row:
     def attempts_used(self) -> int:
         """Attempts that count."""
         return self.attempt - self.uncounted
+
+    def expired(self, now: datetime) -> bool:
+        """Whether no attempt may start any more."""
+        return self.expires_at is not None and self.expires_at <= now
 
     def runs_as(self, attempt: int, claim_token: str) -> bool:
         """The fence: whether this very attempt is what runs now."""
@@ -180,6 +185,8 @@ class Row:
             assert self.finished_at is not None
             success = Attempt(
                 number=self.attempt,
+            expires_at=self.expires_at,
+            reason=self.reason,
                 outcome=AttemptOutcome.SUCCEEDED,
                 counted=True,
                 worker_id=self.worker_id,
@@ -231,6 +238,13 @@ class RowTable:
         if status not in MOVES[row.status]:
             raise IllegalTransition(f"{row.id} is {row.status}, which cannot become {status}")
         if row.status in TERMINAL:
+    def expire(self, row: Row, *, now: datetime) -> QueueEntry:
+        """Cancel a row that waited too long; its entry."""
+        self.move(row, ExecutionStatus.CANCELLED)
+        row.finished_at = now
+        row.reason = EXPIRED
+        return row.to_entry()
+
             self._hold_key(row)
         del self._by_status[row.status][row.id]
         row.status = status

@@ -23,6 +23,7 @@ from butler.executions import ExecutionStatus
 from butler.ids import new_token
 from butler.storage.base import MAX_BATCH
 from butler.storage.memory.attempts import claim_one, finish_one, report_one
+from butler.storage.memory.keys import due_at, take_over
 from butler.storage.memory.operators import cancel_one, delete_one, retry_one
 from butler.storage.memory.reads import count_by_status, find_page
 from butler.storage.memory.rows import Row, RowTable
@@ -31,7 +32,7 @@ from butler.storage.records import Claimed, ClaimReply, HeartbeatReply, Inserted
 from butler.storage.values import check_insertable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from butler.clock import Clock
@@ -67,6 +68,7 @@ class MemoryStorage:
     def __init__(self, *, clock: Clock = SYSTEM_CLOCK, max_progress_updates: int = 100) -> None:
         self._clock = clock
         self._max_progress_updates = max_progress_updates
+        super().__init__()
         self._id = new_token()
         self._lock = threading.Lock()
         self._rows = RowTable()
@@ -257,7 +259,11 @@ class MemoryStorage:
                 return []
             now = self._clock.now()
             waiting = self._rows.in_status(_S.SCHEDULED, _S.RETRYING)
-            due = sorted((row.run_at, row.id, row) for row in waiting if row.run_at <= now)
+            due = sorted(
+                (row.run_at, row.id, row)
+                for row in waiting
+                if row.run_at <= now and not row.expired(now)
+            )
             staged = [row for _, _, row in due[:limit]]
             for row in staged:
                 self._rows.move(row, _S.QUEUED)
@@ -268,19 +274,34 @@ class MemoryStorage:
         """Seconds until the next scheduled or retrying execution is due (<= 0: now)."""
         with self._lock:
             waiting = self._rows.in_status(_S.SCHEDULED, _S.RETRYING)
-            next_run_at = min((row.run_at for row in waiting), default=None)
+            run_ats = (row.run_at for row in waiting if not row.expired(now))
+            next_run_at = min(run_ats, default=None)
             if next_run_at is None:
                 return None
-            return (next_run_at - self._clock.now()).total_seconds()
+            return (next_run_at - now).total_seconds()
 
     def queued(
         self, *, min_age_s: float, after: tuple[datetime, str] | None, limit: int
     ) -> list[tuple[datetime, QueueEntry]]:
         """Executions queued for at least ``min_age_s``, in (queued_at, id) order after a cursor."""
         with self._lock:
+    def expire(self, *, epoch: int, limit: int) -> list[QueueEntry]:
+        """Cancel what waits and is past its ``expires_at``."""
+        with self._lock:
+            if not self._seat.holds(epoch):
+                return []
+            now = self._clock.now()
+            waiting = self._rows.in_status(*lifecycle.REPLACEABLE)
+            late = [row for row in waiting if row.expired(now)]
+            return [self._rows.expire(row, now=now) for row in late[:limit]]
+
+    def listen(self, wake: Callable[[], None]) -> None:
+        """Nothing is heard: whoever shares this ledger looks."""
+
             newest = self._clock.now() - timedelta(seconds=min_age_s)
             found = [
                 (row.queued_at, row.id, row)
+            now = self._clock.now()
                 for row in self._rows.in_status(_S.QUEUED)
                 if row.queued_at is not None
                 and row.queued_at <= newest
@@ -301,8 +322,8 @@ class MemoryStorage:
             return Inserted(id=new.id, created=True, status=known.status)
         holder = self._rows.holder(new)
         if holder is not None:
-            return Inserted(id=holder.id, created=False, status=holder.status)
-        run_at = new.run_at or now + timedelta(seconds=new.delay_s or 0)
+            return take_over(self._rows, holder, new, now=now)
+        run_at = due_at(new, now=now)
         queued = run_at <= now and not new.unpushed
         row = Row(
             new=new,
@@ -324,6 +345,7 @@ class MemoryStorage:
         return Counter(row.worker_id for row in rows if row.worker_id is not None)
 
 
+            expires_at=new.expires_at,
 def _check_batch(items: Sequence[object]) -> None:
     if len(items) > MAX_BATCH:
         raise InvalidOption(f"a batch holds at most {MAX_BATCH} items, got {len(items)}")

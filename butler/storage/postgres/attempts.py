@@ -78,10 +78,13 @@ class PostgresAttempts:
         # One id that is no uuid becomes NULL and asks after the worker alone.
         asked = params | {"ids": literals.uuids([*filter(literals.is_uuid, rest), None])}
         found = self._connections.run("claim_rest", asked)
+        expired = self._expire([row[0] for row in found if row[19]])
         for row in found:
             id_, status, mine = row[0], rows.STATUS[row[17]], row[18]
             if mine:
                 won[id_] = rows.claimed(row)
+            elif id_ in expired:
+                refused[id_] = expired[id_]
             elif id_ is not None:
                 only_solo = status is ExecutionStatus.QUEUED and bool(row[10])
                 refused[id_] = Refused(id=id_, status=status, alone=only_solo)
@@ -89,6 +92,18 @@ class PostgresAttempts:
             if id_ not in won and id_ not in refused:
                 refused[id_] = Refused(id=id_, status=None, alone=False)
         return bool(found)
+
+    def _expire(self, ids: Sequence[str]) -> dict[str, Refused]:
+        """Cancel what a claim came too late for, and refuse it."""
+        if not ids:
+            return {}
+        found = self._connections.run("expire_these", {"ids": literals.uuids(sorted(ids))})
+        return {
+            row[0]: Refused(
+                id=row[0], status=ExecutionStatus.CANCELLED, alone=False, expired=rows.entry(row)
+            )
+            for row in found
+        }
 
     def finish(self, transitions: Sequence[Transition]) -> list[Finished]:
         """How each transition ended; what the ledger refuses to hold is failed alone."""

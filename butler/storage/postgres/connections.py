@@ -125,7 +125,7 @@ class PostgresConnections:
             raise error
         found = verdict(error, broken=connection.closed)
         match found:
-            case Verdict.DATA:
+            case Verdict.DATA | Verdict.BUSY:
                 raise error
             case Verdict.SCHEMA:
                 message = (

@@ -101,6 +101,7 @@ class Verdict(Enum):
     LOST = auto()  # the connection broke; whether the statement was done is unknown
     SCHEMA = auto()  # a table or column is missing
     DATA = auto()  # a value cannot be stored
+    BUSY = auto()  # a unique key is being written by somebody whose transaction stays open
     REFUSED = auto()  # nothing that waiting or repeating could mend
 
 
@@ -119,6 +120,8 @@ _DATA_CLASSES = {"22", "23", "54"}
 def verdict(error: psycopg.Error, *, broken: bool) -> Verdict:
     """What an error means; ``broken`` says that the connection is gone."""
     code = error.sqlstate or ""
+    if is_key_wait(error):
+        return Verdict.BUSY
     if code[:2] in _LOST_CLASSES or code in _LOST:
         return Verdict.LOST
     for found, codes in (
@@ -136,6 +139,13 @@ def verdict(error: psycopg.Error, *, broken: bool) -> Verdict:
     if broken and isinstance(error, psycopg.OperationalError):
         return Verdict.LOST
     return Verdict.REFUSED
+
+
+def is_key_wait(error: BaseException) -> bool:
+    """Whether a unique key was waited for in vain: another transaction has written it."""
+    if not isinstance(error, psycopg.Error) or error.sqlstate != "55P03":
+        return False
+    return "unique_keys" in (error.diag.context or "")
 
 
 def message_of(error: BaseException) -> str:

@@ -3,11 +3,14 @@
 ``stage`` keeps a floor: the moment up to which an earlier call has read the due index to its end.
 Entries below it are dead ones, which stay as long as the oldest open transaction and would be read
 again at each call (299,000 of them: 38 ms against 0.6). A transaction that commits late may still
-bring a row below the floor, so every `_WHOLE_LOOK_EVERY_S` the floor is left out.
+bring a row below the floor. It is heard of by a notice, which says how far the floor must come
+down for one look (``hear``); and because notices are only a help, the floor is left out every
+`_WHOLE_LOOK_EVERY_S`.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -30,6 +33,9 @@ class PostgresLeader:
         self._connections = connections
         self._floor: datetime | None = None
         self._whole_look_at = float("-inf")
+        # Guards what notices bring, from another thread.
+        self._lock = threading.Lock()
+        self._heard: datetime | None = None
 
     def leadership(self) -> Leadership:
         """Who leads now."""
@@ -63,7 +69,10 @@ class PostgresLeader:
     def stage(self, *, epoch: int, limit: int) -> list[QueueEntry]:
         """Move due executions to queued, oldest first."""
         now_s = time.monotonic()
-        floor = self._floor_at(now_s)
+        # Taken before the look: what is heard during it is for the next one.
+        with self._lock:
+            floor = self._floor_at(now_s)
+            self._heard = None
         params = {
             "epoch": str(epoch),
             "limit": str(limit),
@@ -76,11 +85,24 @@ class PostgresLeader:
             self._floor = moment
             if floor is None:
                 self._whole_look_at = now_s
+        elif floor is not None:
+            self.hear(floor)
         return entries
+
+    def expire(self, *, epoch: int, limit: int) -> list[QueueEntry]:
+        """Cancel what waits and is past its ``expires_at``, the latest last."""
+        params = {"epoch": str(epoch), "limit": str(limit)}
+        return [rows.entry(row) for row in self._connections.run("expire", params)]
+
+    def hear(self, due_at: datetime) -> None:
+        """Executions were committed that are due at this time or later; from any thread."""
+        with self._lock:
+            self._heard = due_at if self._heard is None else min(self._heard, due_at)
 
     def next_due_in_s(self) -> float | None:
         """Seconds until the next scheduled or retrying execution is due (<= 0: now)."""
-        floor = self._floor_at(time.monotonic())
+        with self._lock:
+            floor = self._floor_at(time.monotonic())
         params = {"floor": None if floor is None else floor.isoformat()}
         for (seconds,) in self._connections.run("next_due", params, hot=True):
             return float(seconds)
@@ -101,4 +123,6 @@ class PostgresLeader:
 
     def _floor_at(self, now_s: float) -> datetime | None:
         fresh = now_s - self._whole_look_at < _WHOLE_LOOK_EVERY_S
-        return self._floor if fresh else None
+        if not fresh or self._floor is None:
+            return None
+        return self._floor if self._heard is None else min(self._floor, self._heard)

@@ -20,6 +20,7 @@ from butler.executions import (
 from butler.storage.records import (
     Claimed,
     ExecutionEvent,
+    Inserted,
     QueueEntry,
     RunningAttempt,
     TaskDefinition,
@@ -56,6 +57,16 @@ def entry(row: Sequence[Any]) -> QueueEntry:
 
 
 def claimed(row: Columns) -> Claimed:
+def created(found: Sequence[Columns]) -> dict[str, Inserted]:
+    """The columns of the inserts and insert_known, by id."""
+    replies = {}
+    for id_, status in found:
+        now = STATUS[status]
+        assert now is not None
+        replies[id_] = Inserted(id=id_, created=True, status=now)
+    return replies
+
+
     """The columns of claim, the first ones of claim_rest."""
     return Claimed(
         id=row[0],
@@ -126,12 +137,14 @@ def execution(row: Columns, *, attempts: tuple[Attempt, ...] = ()) -> Execution:
         started_at=maybe_utc(row[25]),
         finished_at=maybe_utc(row[26]),
         attempts=attempts,
+        expires_at=maybe_utc(row[27]),
+        reason=row[28],
     )
 
 
 def full_execution(row: Columns) -> Execution:
     """The columns of get: a success is its own record, all other attempts come as JSON."""
-    attempts = tuple(_attempt(recorded) for recorded in row[27] or ())
+    attempts = tuple(_attempt(recorded) for recorded in row[29] or ())
     if row[2] == ExecutionStatus.SUCCEEDED:
         success = Attempt(
             number=row[8],

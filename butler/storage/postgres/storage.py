@@ -15,6 +15,7 @@ from butler.errors import InvalidOption, SchemaOutdated
 from butler.storage.base import MAX_BATCH
 from butler.storage.postgres.attempts import PostgresAttempts
 from butler.storage.postgres.connections import PostgresConnections
+from butler.storage.postgres.due_listener import DueListener
 from butler.storage.postgres.inserts import PostgresInserts
 from butler.storage.postgres.leader import PostgresLeader
 from butler.storage.postgres.operators import PostgresOperators
@@ -23,13 +24,14 @@ from butler.storage.postgres.url import described
 from butler.storage.postgres.workers import PostgresWorkers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from butler.executions import Execution, ExecutionStatus
     from butler.lifecycle import Transition
     from butler.storage.records import (
         Claim,
+    from butler.storage.base import Caller, Listening, TransactionState
         ClaimReply,
         ExecutionEvent,
         ExecutionQuery,
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
         Inserted,
         Leadership,
         Moved,
+        InsertedWithin,
         NewExecution,
         Page,
         ProgressReport,
@@ -58,7 +61,10 @@ class PostgresStorage:
     ``max_progress_updates`` caps the recorded progress of one execution. ``migrate="auto"`` makes
     ``prepare`` bring the schema up to date. ``pool_size`` is the most connections of this process.
     ``prepared_statements`` are used unless a pooler like PgBouncer is noticed; False is for one
-    that is not.
+    that is not. ``unique_wait_s`` (>= 0) is how long an enqueue waits for a unique key that an open
+    transaction has written. ``direct_url`` leads to the same database past any pooler; there, or
+    else at ``url``, the scheduler hears of transactional enqueues. ``notify=False`` turns that off
+    on both sides.
 
     Nothing is connected or imported before the first call; a forked child connects anew.
     """
@@ -77,13 +83,20 @@ class PostgresStorage:
     ) -> None:
         _check_positive("command_timeout_s", command_timeout_s)
         _check_positive("retention_days", retention_days)
+        unique_wait_s: float = 2,
+        direct_url: str | None = None,
+        notify: bool = True,
         _check_positive("pool_size", pool_size)
         if migrate not in {"never", "auto"}:
             raise InvalidOption(f'migrate must be "never" or "auto", got {migrate!r}')
         self.retention_days = retention_days
         self._migrate = migrate
         self._ledger_id: str | None = None
+        if not unique_wait_s >= 0:
+            raise InvalidOption(f"unique_wait_s must be >= 0, got {unique_wait_s!r}")
         self._is_prepared = False
+        self._direct_url = direct_url or url
+        self._notify = notify
         self._connections = PostgresConnections(
             url,
             schema=schema,
@@ -91,7 +104,10 @@ class PostgresStorage:
             size=pool_size,
             prepared_statements=prepared_statements,
         )
-        self._inserts = PostgresInserts(self._connections)
+        self._inserts = PostgresInserts(self._connections, unique_wait_s=unique_wait_s)
+        self._transactions = PostgresTransactions(
+            self._connections, notify=notify, unique_wait_s=unique_wait_s
+        )
         self._attempts = PostgresAttempts(
             self._connections, max_progress_updates=max_progress_updates
         )
@@ -143,6 +159,21 @@ class PostgresStorage:
     def get(self, execution_id: str) -> Execution | None:
         """One execution with its attempts."""
         return self._reads.get(execution_id)
+    def insert_within(self, executions: Sequence[NewExecution], caller: Caller) -> InsertedWithin:
+        """Write executions as scheduled, in the caller's own transaction."""
+        _check_batch(executions)
+        return self._transactions.insert_within(executions, caller)
+
+    def transaction_state(self, transaction_id: str) -> TransactionState | None:
+        """How a transaction stands that `insert_within` wrote in; None when that is forgotten."""
+        return self._transactions.transaction_state(transaction_id)
+
+    def statement(
+        self, execution: NewExecution, *, placeholders: Literal["$1", "%s"]
+    ) -> tuple[str, tuple[str | None, ...]]:
+        """The statement that writes an execution as scheduled, for any driver to run."""
+        return self._transactions.statement(execution, placeholders=placeholders)
+
 
     def find(self, query: ExecutionQuery) -> Page:
         """A page of executions, newest first."""
@@ -257,6 +288,29 @@ class PostgresStorage:
     def pulses(self) -> list[WorkerPulse]:
         """The counters of all workers but those that are over with nothing running."""
         return self._workers.pulses()
+    def expire(self, *, epoch: int, limit: int) -> list[QueueEntry]:
+        """Cancel what waits and is past its ``expires_at``."""
+        return self._leader.expire(epoch=epoch, limit=limit)
+
+    def listen(self, wake: Callable[[], None]) -> Listening | None:
+        """Call ``wake`` when a transaction brought executions; None where ``notify`` is off."""
+        if not self._notify:
+            return None
+
+        def hear(due_at: datetime) -> None:
+            self._leader.hear(due_at)
+            wake()
+
+        listener = DueListener(
+            self._direct_url,
+            schema=self._connections.schema,
+            ledger_id=self.ledger_id(),
+            place=self._transactions.ledger_place(),
+            on_due=hear,
+        )
+        listener.start()
+        return listener
+
 
 
 def _check_batch(items: Sequence[object]) -> None:

@@ -22,7 +22,7 @@ locked AS MATERIALIZED (
     SELECT e.id
     FROM unnest(%(ids)s::uuid[]) WITH ORDINALITY AS wanted (id, n)
     CROSS JOIN LATERAL (
-        SELECT x.id, x.status, x.alone
+        SELECT x.id, x.status, x.alone, x.expires_at
         FROM {schema}.executions AS x
         WHERE x.id = wanted.id
         OFFSET 0
@@ -34,6 +34,7 @@ locked AS MATERIALIZED (
         AND wanted.n <= 1000
         AND e.status = 'queued'
         AND e.alone = %(solo)s::boolean
+        AND (e.expires_at IS NULL OR e.expires_at > now())
 )
 UPDATE {schema}.executions AS e
 SET status = 'running',

@@ -6,7 +6,8 @@ SELECT
     e.uncounted, e.max_attempts, e.crashes, e.alone, e.timeout_s, e.user_id, e.tags,
     e.parent_id::text, e.fingerprint, e.created_at,
     e.status,
-    e.status = 'running' AND e.worker_id = w.id AND e.claim_token = %(token)s::uuid
+    e.status = 'running' AND e.worker_id = w.id AND e.claim_token = %(token)s::uuid,
+    e.status = 'queued' AND e.expires_at <= now()
 FROM {schema}.workers AS w
 CROSS JOIN unnest(%(ids)s::uuid[]) AS wanted (id)
 LEFT JOIN LATERAL (

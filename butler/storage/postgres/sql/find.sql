@@ -5,7 +5,8 @@ SELECT
     e.id::text, e.task, e.status, e.queue, e.priority, e.request, e.result, e.error, e.attempt,
     e.uncounted, e.max_attempts, e.crashes, e.timeout_s, e.progress, e.progress_message, e.tags,
     e.user_id, e.unique_key, e.parent_id::text, e.rerun_of::text, e.worker_id::text,
-    e.cancel_requested_at, e.run_at, e.created_at, e.queued_at, e.started_at, e.finished_at
+    e.cancel_requested_at, e.run_at, e.created_at, e.queued_at, e.started_at, e.finished_at,
+    e.expires_at, e.reason
 FROM {schema}.executions AS e
 WHERE
     (%(statuses)s::text[] IS NULL OR e.status = ANY (%(statuses)s::text[]))

@@ -4,6 +4,7 @@ SELECT
     e.uncounted, e.max_attempts, e.crashes, e.timeout_s, e.progress, e.progress_message, e.tags,
     e.user_id, e.unique_key, e.parent_id::text, e.rerun_of::text, e.worker_id::text,
     e.cancel_requested_at, e.run_at, e.created_at, e.queued_at, e.started_at, e.finished_at,
+    e.expires_at, e.reason,
     (
         SELECT jsonb_agg(
             jsonb_build_array(

@@ -41,7 +41,8 @@ moved AS (
         started_at = NULL,
         finished_at = NULL,
         run_at = now(),
-        queued_at = now()
+        queued_at = now(),
+        expires_at = CASE WHEN e.expires_at > now() THEN e.expires_at END
     FROM locked
     WHERE e.id = locked.id
         AND locked.over

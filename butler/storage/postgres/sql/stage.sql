@@ -20,6 +20,7 @@ due AS MATERIALIZED (
     WHERE e.status IN ('scheduled', 'retrying')
         AND e.run_at >= coalesce(%(floor)s::timestamptz, '-infinity')
         AND e.run_at <= now()
+        AND (e.expires_at IS NULL OR e.expires_at > now())
         AND (SELECT caller.leads FROM caller)
     ORDER BY e.run_at
     LIMIT %(limit)s::bigint

@@ -1,0 +1,31 @@
+-- Cancel those of these executions that wait and are past their expires_at; the first columns are
+-- an entry. A claim has just refused them.
+WITH late AS MATERIALIZED (
+    SELECT e.*
+    FROM unnest(%(ids)s::uuid[]) AS wanted (id)
+    CROSS JOIN LATERAL (
+        SELECT x.id, x.status, x.expires_at, x.task, x.unique_key
+        FROM {schema}.executions AS x
+        WHERE x.id = wanted.id
+        OFFSET 0
+        FOR UPDATE
+    ) AS e
+    WHERE e.status IN ('scheduled', 'queued', 'retrying')
+        AND e.expires_at <= now()
+),
+freed AS (
+    DELETE FROM {schema}.unique_keys AS k
+    USING late
+    WHERE late.unique_key IS NOT NULL
+        AND k.task = late.task
+        AND k.key = late.unique_key
+        AND k.execution_id = late.id
+)
+UPDATE {schema}.executions AS e
+SET status = 'cancelled',
+    finished_at = now(),
+    reason = 'expired'
+FROM late
+WHERE e.id = late.id
+RETURNING
+    e.id::text, e.task, e.queue, e.priority, e.attempt, e.timeout_s, e.created_at
