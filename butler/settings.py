@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -30,6 +30,15 @@ PREFIX = "BUTLER_"
 TOML_FILE = "butler.toml"
 
 LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+def _joined_queues(value: object) -> str:
+    """``a, b`` or a list, as ``a,b``; each name is checked."""
+    names = [str(name) for name in value] if isinstance(value, list) else str(value).split(",")
+    return ",".join(check_queue_name(name.strip()) for name in names)
+
+
+QueueNames = Annotated[str, BeforeValidator(_joined_queues)]
 
 
 class Settings(BaseSettings):
@@ -128,7 +137,9 @@ class Settings(BaseSettings):
 
     # Workers and schedulers
 
-    queues: str = Field(DEFAULT_QUEUE, description="the queues to serve, first before second")
+    queues: QueueNames = Field(
+        DEFAULT_QUEUE, description="the queues to serve, first before second"
+    )
     processes: int | None = Field(
         None, ge=1, le=256, description="worker processes; without it, the CPUs it may use"
     )
@@ -144,6 +155,14 @@ class Settings(BaseSettings):
         ge=0,
         le=86_400,
         description="how long a task may go on after its timeout before its process is ended",
+    )
+    max_executions: int | None = Field(
+        None, ge=1, description="replace a worker process, gracefully, after so many executions"
+    )
+    max_memory_mb: int | None = Field(
+        None,
+        ge=1,
+        description="replace a worker process, gracefully, when it occupies more than so many MiB",
     )
     lease_s: float = Field(
         15.0,
@@ -166,12 +185,6 @@ class Settings(BaseSettings):
         description="how long a leading scheduler may be silent before another takes over; the "
         "same for all schedulers of a ledger",
     )
-
-    @field_validator("queues", mode="before")
-    @classmethod
-    def _check_queues(cls, value: object) -> str:
-        names = [str(n) for n in value] if isinstance(value, list) else str(value).split(",")
-        return ",".join(check_queue_name(name.strip()) for name in names)
 
     @model_validator(mode="after")
     def _check_heartbeat(self) -> Self:

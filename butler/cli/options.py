@@ -7,7 +7,7 @@ and its help are the setting's own; a wrong value names the option and the varia
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import click
 
@@ -40,6 +40,8 @@ def setting_option(
     flag: str, *, setting: str, metavar: str | None = None
 ) -> Callable[[Command], Command]:
     """An option over a setting; the command gets it under the setting's name, None if not given."""
+    is_number = Settings.model_fields[setting].annotation in {int, int | None}
+    metavar = metavar or ("N" if is_number else None)
     return click.option(flag, setting, cls=SettingOption, setting=setting, metavar=metavar)
 
 
@@ -80,6 +82,27 @@ def dry_run_option(command: Command) -> Command:
     return add(command)
 
 
+class _Text(click.ParamType):  # type: ignore[type-arg]
+    """A text that the setting's own checks have passed."""
+
+    name = "text"
+
+    def __init__(self, field: FieldInfo) -> None:
+        self._field = field
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        """The text, as the setting keeps it."""
+        from pydantic import TypeAdapter, ValidationError
+
+        if not self._field.metadata:
+            return str(value)
+        try:
+            checked = TypeAdapter(Annotated[str, *self._field.metadata]).validate_python(value)
+        except ValidationError as error:
+            self.fail(error.errors()[0]["msg"].removeprefix("Value error, "), param, ctx)
+        return str(checked)
+
+
 def _help_of(setting: str, field: FieldInfo) -> str:
     default = "" if field.default is None else f"; default: {_shown(field.default)}"
     text = (field.description or "").replace("`", "")
@@ -100,7 +123,7 @@ def _type_of(field: FieldInfo) -> click.ParamType[Any]:
             name: getattr(bound, name) for name in ("ge", "gt", "le") if hasattr(bound, name)
         }
     if kind not in {int, float}:
-        return click.STRING
+        return _Text(field)
     ranges = click.IntRange if kind is int else click.FloatRange
     return ranges(
         min=limits.get("ge", limits.get("gt")), max=limits.get("le"), min_open="gt" in limits
