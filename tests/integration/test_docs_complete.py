@@ -1,7 +1,7 @@
 """What a user can set is in the docs, each with its meaning; what the docs name is there.
 
-Options of a command stand in the section of docs/ whose heading names the command; they and the
-options of tasks stand in the first column of a table.
+Options of a command stand in the section of docs/ whose heading ends with the command, or with the
+group it is in. Settings, and the options of tasks, stand in the first column of a table.
 """
 
 import inspect
@@ -13,6 +13,7 @@ from command_lines import all_commands, options_of
 
 from butler.options import EnqueueOptions, TaskOptionFields
 from butler.retries import RetryPolicy
+from butler.settings import PREFIX, SECRETS, Settings
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -39,28 +40,51 @@ def rows(text):
     return {match[1]: row for row in cells if (match := re.match(r"\W*`([^` ]+)", row[0]))}
 
 
-def section_of_command(name):
-    """The section whose heading names the command, from whichever page has it."""
-    found = [
-        section(page, line)
-        for page in DOCS.rglob("*.md")
-        for line in page.read_text().splitlines()
-        if re.match(rf"#+ .*`{name}`$", line)
-    ]
-    assert len(found) == 1, f"{len(found)} headings in docs/ end with `{name}`, expected one"
-    return found[0]
+def sections_of_commands():
+    """The sections whose headings end with a command, by its name, from whichever page has them."""
+    found = {}
+    for page in DOCS.rglob("*.md"):
+        for line in page.read_text().splitlines():
+            heading = re.match(r"#+ .*`(butler[a-z -]*)`$", line)
+            if heading:
+                assert heading[1] not in found, f"{page}: a second section of {heading[1]}"
+                found[heading[1]] = section(page, line)
+    return found
 
 
 @pytest.mark.parametrize("name", all_commands())
-def test_every_option_of_a_command_is_in_the_section_of_that_command(name):
-    options = options_of(all_commands()[name])
-    text = section_of_command(name)
-    documented = rows(text)
-    assert [option for option in options if option not in documented] == []
+def test_every_option_of_a_command_is_in_its_section_or_its_groups(name):
+    options, sections = options_of(all_commands()[name]), sections_of_commands()
+    own = name
+    while own and own not in sections:
+        own = own.rpartition(" ")[0]
+    assert own, f"no heading in docs/ ends with `{name}`"
+    assert [option for option in options if option not in written(sections[own])] == []
     variables = [option.envvar for option in options.values() if option.envvar]
-    assert [variable for variable in variables if f"`{variable}`" not in text] == []
-    gone = {option for option in documented if option.startswith("--")} - options.keys()
-    assert gone == set()
+    assert [variable for variable in variables if f"`{variable}`" not in sections[own]] == []
+
+
+def test_no_section_of_a_command_names_an_option_that_is_gone():
+    commands = all_commands()
+    for name, text in sections_of_commands().items():
+        below = [command for command in commands if f"{command} ".startswith(f"{name} ")]
+        there = {option for command in below for option in options_of(commands[command])}
+        assert written(text) - there - {"--help"} == set(), f"the section of {name}"
+
+
+def written(text):
+    """The options in a text: each begins a piece of code."""
+    return set(re.findall(r"`(--[a-z][a-z-]*)", text))
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_is_documented_with_its_default(name):
+    text = (DOCS / "configuration.md").read_text()
+    row = rows(text)[PREFIX + name.upper()]
+    default = Settings.model_fields[name].default
+    shown = f"{default:g}" if isinstance(default, float) else f"{default}"
+    assert default is None or f"`{shown}`".lower() in [cell.lower() for cell in row]
+    assert name not in SECRETS or f"`{PREFIX}{name.upper()}_FILE`" in text
 
 
 @pytest.mark.parametrize(
