@@ -21,7 +21,7 @@ class Fleet:
             **os.environ,
             "BUTLER_REDIS_URL": redis_url,
             "BUTLER_DATABASE_URL": database_url,
-            "PYTHONPATH": str(TESTS),
+            "PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")]),
         }
         self._processes = []
 
@@ -32,6 +32,10 @@ class Fleet:
 
     def start_scheduler(self, *options):
         return self._start("scheduler", ["butler_scheduler", *options])
+
+    def has_failed(self):
+        """Whether a process gave up by itself: waiting for what it should do is in vain."""
+        return any((process.poll() or 0) > 0 for process in self._processes)
 
     def logs(self):
         return "\n".join(path.read_text() for path in sorted(self.folder.glob("*.log")))
@@ -67,7 +71,7 @@ def wait_for(condition, *, timeout_s=60.0, what="", fleet=None):
     """Poll until the condition is true; the logs tell why it did not become so."""
     deadline = time.monotonic() + timeout_s
     while not (value := condition()):
-        if time.monotonic() > deadline:
+        if time.monotonic() > deadline or (fleet and fleet.has_failed()):
             logs = f"\n{fleet.logs()[-6000:]}" if fleet else ""
             raise AssertionError(f"not within {timeout_s:g} s: {what or condition}{logs}")
         time.sleep(0.05)

@@ -82,6 +82,14 @@ def deaf(request: Item) -> None:
     library.sleep(60)
 
 
+@butler.task
+def hoard(request: Item) -> int:
+    """Takes MiB and does not give them back."""
+    HOARD.append(bytearray(os.urandom(1024) * 1024 * request.n))
+    return len(HOARD)
+
+
+HOARD: list[bytearray] = []
 ISOLATED = {"isolation": "process", "retry": RetryPolicy(max_attempts=1)}
 
 
@@ -140,6 +148,7 @@ tasks = (
     endless_thread,
     overdue,
     deaf,
+    hoard,
     broken,
     crash,
     isolated_work,

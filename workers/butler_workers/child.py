@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
 import threading
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from butler.app_loading import load_app
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+LIMIT_LOOK_S = 0.5
+MIB = 1024 * 1024
 # With many threads wanting the interpreter, one that returns from I/O waits this long for it.
 SWITCH_INTERVAL_S = 0.001
 
@@ -49,6 +53,8 @@ class ChildConfig:
     lease_s: float
     drain_timeout_s: float
     grace_s: float
+    max_executions: int | None
+    max_memory_mb: int | None
     log_level: str
     fd: int
     table_fd: int
@@ -71,6 +77,7 @@ class Child:
         self._config = config
         self._line = line
         self._done = threading.Event()
+        self._limit_reported = False
         self._worker = Worker(
             load_app(config.app, config.app_dir),
             queues=config.queues,
@@ -99,7 +106,8 @@ class Child:
         self._worker.start()
         self._line.send("ready", name=self._worker.name)
         threading.Thread(target=self._listen, name="butler-control", daemon=True).start()
-        self._done.wait()
+        while not self._done.wait(LIMIT_LOOK_S if self._limited else None):
+            self._report_limit()
         if self._worker.lease.lost:
             # Its attempts were interrupted and may not write; give their clean-up a moment.
             self._wait_for_ends(INTERRUPTED_GRACE_S)
@@ -107,6 +115,21 @@ class Child:
             return EXIT_LOST
         self._worker.drain(self._config.drain_timeout_s)
         return 0
+
+    @property
+    def _limited(self) -> bool:
+        config = self._config
+        return bool(config.max_executions or config.max_memory_mb) and not self._limit_reported
+
+    def _report_limit(self) -> None:
+        config, limit = self._config, None
+        if config.max_executions and self._worker.slots.ended >= config.max_executions:
+            limit = f"{self._worker.slots.ended} executions"
+        elif config.max_memory_mb and (used := resident_mb()) > config.max_memory_mb:
+            limit = f"{used} MiB"
+        if limit is not None:
+            self._limit_reported = True
+            self._line.send("limit", limit=limit)
 
     def stop(self, within_s: float | None = None) -> None:
         """Drain, within the configured time or a shorter one."""
@@ -156,6 +179,15 @@ class Child:
         timer.start()
         while not self._worker.idle and not ended.wait(0.02):
             pass
+
+
+def resident_mb() -> int:
+    """The memory this process occupies now, in MiB (elsewhere than on Linux: its peak)."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // MIB
+    return pages * resource.getpagesize() // MIB
 
 
 def main() -> None:

@@ -5,25 +5,26 @@ from __future__ import annotations
 import math
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from butler.app_loading import load_app
+from butler.cli.opening import loaded_app
+from butler.cli.options import app_options, command_settings, given_settings, setting_option
 from butler.connections import check_redis
-from butler.errors import AppNotFound, ButlerError, InvalidOption, SchemaOutdated
+from butler.errors import AppNotFound, ButlerError, SchemaOutdated, SettingsError
 from butler.ids import new_id
 from butler.log import configure_logging
-from butler.queue_names import check_queue_name
-from butler_workers.attempts import GRACE_S
 from butler_workers.child import ChildConfig
 from butler_workers.exits import EXIT_CONFIG
-from butler_workers.lease import LEASE_S
 from butler_workers.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from butler.app import Butler
+    from butler.settings import Settings
+    from butler_workers.rq_processes import RqProcesses
 
 EPILOG = """\b
 Example:
@@ -39,98 +40,37 @@ Exit codes:
 
 
 @click.command(epilog=EPILOG)
+@app_options
+@setting_option("--queues", setting="queues", metavar="A,B")
+@setting_option("--processes", setting="processes")
+@setting_option("--concurrency", setting="concurrency")
+@setting_option("--drain-timeout", setting="drain_timeout_s", metavar="SECONDS")
+@setting_option("--grace", setting="grace_s", metavar="SECONDS")
+@setting_option("--max-executions", setting="max_executions")
+@setting_option("--max-memory", setting="max_memory_mb", metavar="MIB")
 @click.option(
-    "--app",
-    envvar="BUTLER_APP",
-    required=True,
-    show_envvar=True,
-    metavar="MODULE:NAME",
-    help="Where your Butler is: module:name, a factory, or a module with one Butler.",
+    "--rq-jobs",
+    is_flag=True,
+    help="Run plain RQ jobs found on these queues too, one at a time beside each process.",
 )
-@click.option(
-    "--app-dir",
-    type=click.Path(exists=True, file_okay=False),
-    default=None,
-    help="Folder to import the app from (default: the current one).",
-)
-@click.option(
-    "--queues",
-    default="default",
-    show_default=True,
-    metavar="A,B",
-    help="Queues to serve, first before second.",
-)
-@click.option(
-    "--processes",
-    type=click.IntRange(1, 256),
-    default=None,
-    help="Worker processes (default: the CPUs this process may use).",
-)
-@click.option(
-    "--concurrency",
-    type=click.IntRange(1, 10_000),
-    default=16,
-    show_default=True,
-    help="Executions at once in each process.",
-)
-@click.option(
-    "--drain-timeout",
-    type=click.FloatRange(0),
-    default=25.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long running tasks may go on after SIGTERM before they are handed back.",
-)
-@click.option(
-    "--grace",
-    type=click.FloatRange(0),
-    default=GRACE_S,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long a task may go on after its timeout before its process is ended.",
-)
-@click.option(
-    "--log-level",
-    type=click.Choice(["debug", "info", "warning", "error"]),
-    default="info",
-    show_default=True,
-    envvar="BUTLER_LOG_LEVEL",
-    show_envvar=True,
-    help="What is logged to stderr.",
-)
-def main(
-    app: str,
-    app_dir: str | None,
-    queues: str,
-    processes: int | None,
-    concurrency: int,
-    drain_timeout: float,
-    grace: float,
-    log_level: str,
-) -> None:
+@click.option("--burst", is_flag=True, help="Work until the queues are empty, then exit.")
+@setting_option("--log-level", setting="log_level")
+def main(*, burst: bool, rq_jobs: bool, **_: object) -> None:
     """Run executions: a supervisor with worker processes, each with its own slots."""
-    configure_logging(log_level)
     try:
-        butler = load_app(app, app_dir)
-        config = ChildConfig(
-            app=app,
-            app_dir=app_dir,
-            queues=_queue_names(queues),
-            concurrency=concurrency,
-            worker_id="",
-            supervisor_id=new_id(),
-            solo=False,
-            lease_s=LEASE_S,
-            drain_timeout_s=drain_timeout,
-            grace_s=grace,
-            log_level=log_level,
-            fd=-1,
-            table_fd=-1,
-        )
-        _check(butler, app)
-        code = Supervisor(butler, config, processes=processes or available_cpus()).run()
-    except InvalidOption as error:
-        raise click.UsageError(f"--queues: {error}") from error
+        first = command_settings()
+        configure_logging(first.log_level)
+        butler = loaded_app(first)
+        # What the command was given goes over what the app says of itself.
+        settings = butler.settings.model_copy(update=given_settings())
+        config = _config(settings, app=str(first.app), app_dir=first.app_dir)
+        _check(butler, config.app)
+        count = settings.processes or available_cpus()
+        supervisor = Supervisor(butler, config, processes=count, burst=burst)
+        with _beside(supervisor, config, count=count) if rq_jobs else nullcontext():
+            code = supervisor.run()
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from error
     except (AppNotFound, SchemaOutdated, _NothingToRun) as error:
         click.echo(f"butler-worker: {error}", err=True)
         sys.exit(EXIT_CONFIG)
@@ -138,6 +78,44 @@ def main(
         click.echo(f"butler-worker: {error}", err=True)
         sys.exit(1)
     sys.exit(code)
+
+
+def _config(settings: Settings, *, app: str, app_dir: str | None) -> ChildConfig:
+    """What each child is told; ids and descriptors are filled in by the supervisor."""
+    return ChildConfig(
+        app=app,
+        app_dir=app_dir,
+        queues=settings.queue_names,
+        concurrency=settings.concurrency,
+        worker_id="",
+        supervisor_id=new_id(),
+        solo=False,
+        lease_s=settings.lease_s,
+        drain_timeout_s=settings.drain_timeout_s,
+        grace_s=settings.grace_s,
+        max_executions=settings.max_executions,
+        max_memory_mb=settings.max_memory_mb,
+        log_level=settings.log_level,
+        fd=-1,
+        table_fd=-1,
+    )
+
+
+def _beside(supervisor: Supervisor, config: ChildConfig, *, count: int) -> RqProcesses:
+    from butler_workers.rq_jobs import RqJobsConfig
+    from butler_workers.rq_processes import RqProcesses
+
+    return RqProcesses(
+        RqJobsConfig(
+            app=config.app,
+            app_dir=config.app_dir,
+            queues=config.queues,
+            log_level=config.log_level,
+        ),
+        count=count,
+        drain_timeout_s=config.drain_timeout_s,
+        stopping=lambda: supervisor.stopping,
+    )
 
 
 class _NothingToRun(ButlerError):
@@ -157,10 +135,6 @@ def available_cpus() -> int:
     if quota != "max":
         cpus = min(cpus, int(quota) / int(period))
     return max(1, math.ceil(cpus))
-
-
-def _queue_names(queues: str) -> tuple[str, ...]:
-    return tuple(check_queue_name(name.strip()) for name in queues.split(","))
 
 
 def _check(butler: Butler, app: str) -> None:

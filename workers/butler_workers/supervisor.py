@@ -8,25 +8,29 @@ in well under a second, without waiting for any lease.
 It runs no task, so nothing a task does can take it down. If it dies itself, its children notice
 the closed control line and drain.
 
-Executions that were running in a child that crashed are suspects; each runs its next attempt
-alone in a solo child, one at a time, so that the guilty one can only kill itself.
+Signals: SIGTERM and SIGINT drain, a second one hands back at once, a third one kills; SIGHUP
+replaces the children one by one.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import selectors
 import signal
 import time
-from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from butler.log import log_event
+from butler_workers import systemd
+from butler_workers.burst import BurstWatch
 from butler_workers.children import ChildProcess
 from butler_workers.exits import EXIT_CONFIG, describe_exit, is_orderly
 from butler_workers.funerals import Death, Funerals
 from butler_workers.heartbeats import Heartbeats
+from butler_workers.recycling import Recycling
+from butler_workers.solos import Solos, Suspect
 
 if TYPE_CHECKING:
     from butler.app import Butler
@@ -37,9 +41,6 @@ logger = logging.getLogger(__name__)
 TICK_S = 0.05
 OVERDUE_LOOK_S = 0.25
 DRAIN_SLACK_S = 15.0
-SOLO_IDLE_S = 5.0
-SOLO_PATIENCE_S = 0.5
-MAX_SOLOS = 32
 CRASH_WINDOW_S = 10.0
 MAX_BACK_OFF_S = 30.0
 
@@ -47,18 +48,21 @@ MAX_BACK_OFF_S = 30.0
 class Supervisor:
     """Keeps ``processes`` children running until it is told to stop.
 
-    ``config`` is what each child gets; ids and descriptors in it are filled in.
+    ``config`` is what each child gets; ids and descriptors in it are filled in. With ``burst`` it
+    stops by itself when the queues are empty.
     """
 
-    def __init__(self, butler: Butler, config: ChildConfig, *, processes: int) -> None:
+    def __init__(
+        self, butler: Butler, config: ChildConfig, *, processes: int, burst: bool = False
+    ) -> None:
         self._butler = butler
         self._config = config
         self._processes = processes
         self._children: dict[str, ChildProcess] = {}
         self._selector = selectors.DefaultSelector()
-        self._suspects: deque[tuple[str, str, str]] = deque()
-        self._solo_free: dict[str, float] = {}
-        self._solo_started_at = 0.0
+        self._solos = Solos(self._children, lambda: self._start(solo=True))
+        self._recycling = Recycling(self._children, lambda: self._start(solo=False))
+        self._burst = BurstWatch(butler, config.queues) if burst else None
         self._looked_at = 0.0
         self._funerals = Funerals(butler)
         self._heartbeats = Heartbeats(butler, self._children)
@@ -68,10 +72,16 @@ class Supervisor:
         self._start_after = 0.0
         self._exit_code = 0
 
+    @property
+    def stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return bool(self._stop_requests)
+
     def run(self) -> int:
         """Supervise until stopped and drained; returns the exit code."""
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, self._on_signal)
+        signal.signal(signal.SIGHUP, self._on_hangup)
         self._funerals.start()
         self._heartbeats.start()
         while not self._over():
@@ -79,7 +89,10 @@ class Supervisor:
             self._hear_children()
             self._replace_overdue()
             self._bury_dead()
-            self._serve_suspects()
+            self._solos.serve(may_start=self._may_start())
+            if not self._stop_requests:
+                self._recycling.step()
+                self._stop_if_done()
             self._drain_if_asked()
         self._heartbeats.stop()
         self._funerals.stop()
@@ -93,15 +106,31 @@ class Supervisor:
         log_event(logger, logging.INFO, "supervisor.signal", signal=signal.Signals(signum).name)
         self.stop()
 
+    def _on_hangup(self, *_: object) -> None:
+        log_event(logger, logging.INFO, "supervisor.restarting", children=len(self._working()))
+        for child in self._working():
+            self._recycling.add(child)
+
     def _over(self) -> bool:
         return bool(self._stop_requests) and not self._children
 
     def _start_missing(self) -> None:
-        if self._stop_requests or time.monotonic() < self._start_after:
+        if self._may_start():
+            missing = self._processes + self._recycling.extra - len(self._working())
+            for _ in range(missing):
+                self._start(solo=False)
+
+    def _may_start(self) -> bool:
+        return not self._stop_requests and time.monotonic() >= self._start_after
+
+    def _working(self) -> list[ChildProcess]:
+        return [c for c in self._children.values() if not c.solo and not c.draining]
+
+    def _stop_if_done(self) -> None:
+        if self._burst is None or not all(child.ready for child in self._working()):
             return
-        working = sum(1 for c in self._children.values() if not c.solo and not c.draining)
-        for _ in range(self._processes - working):
-            self._start(solo=False)
+        if self._burst.is_over(list(self._children)):
+            self.stop()
 
     def _start(self, *, solo: bool) -> ChildProcess:
         concurrency = 1 if solo else self._config.concurrency
@@ -126,39 +155,22 @@ class Supervisor:
             case "ready":
                 child.ready = True
                 child.name = message["name"]
-                if child.solo:
-                    self._solo_free[child.worker_id] = time.monotonic()
+                self._on_ready(child)
             case "alone":
-                self._suspects.append((message["id"], message["list"], child.worker_id))
+                self._solos.add(Suspect(message["id"], message["list"], child.worker_id))
             case "free":
-                self._solo_free[child.worker_id] = time.monotonic()
+                self._solos.free(child)
+            case "limit":
+                log_event(
+                    logger, logging.INFO, "child.limit", worker=child.name, limit=message["limit"]
+                )
+                self._recycling.add(child)
 
-    def _serve_suspects(self) -> None:
-        now = time.monotonic()
-        for worker_id in list(self._solo_free):
-            child = self._children.get(worker_id)
-            if child is None or child.draining:
-                del self._solo_free[worker_id]
-            elif self._suspects:
-                execution_id, name, holder = self._suspects.popleft()
-                child.line.send("adopt", id=execution_id, list=name, from_worker=holder)
-                del self._solo_free[worker_id]
-            elif now - self._solo_free[worker_id] > SOLO_IDLE_S:
-                child.drain(0)
-        if self._suspects and not self._stop_requests and now >= self._start_after:
-            self._start_solo_if_needed(now)
-
-    def _start_solo_if_needed(self, now: float) -> None:
-        """One solo child serves many short suspects in turn; a long one must not hold up others."""
-        solos = [c for c in self._children.values() if c.solo and not c.draining]
-        starting = any(not child.ready for child in solos)
-        if (
-            not starting
-            and len(solos) < MAX_SOLOS
-            and now - self._solo_started_at > SOLO_PATIENCE_S
-        ):
-            self._solo_started_at = now
-            self._start(solo=True)
+    def _on_ready(self, child: ChildProcess) -> None:
+        if child.solo:
+            self._solos.free(child)
+        elif sum(1 for c in self._working() if c.ready) == self._processes:
+            systemd.notify("READY=1")
 
     def _replace_overdue(self) -> None:
         now = time.monotonic()
@@ -182,17 +194,12 @@ class Supervisor:
             code = child.poll()
             if code is None:
                 continue
-            self._hear_last_words(child)
+            with contextlib.suppress(KeyError):
+                self._selector.unregister(child.line)
             del self._children[worker_id]
             child.line.close()
             self._after_exit(child, code)
             child.started.close()
-
-    def _hear_last_words(self, child: ChildProcess) -> None:
-        try:
-            self._selector.unregister(child.line)
-        except KeyError:
-            return
 
     def _after_exit(self, child: ChildProcess, code: int) -> None:
         # One that had to be killed because it would not drain is no suspect.
@@ -206,13 +213,15 @@ class Supervisor:
         if code == EXIT_CONFIG:
             self._exit_code = EXIT_CONFIG
             self._stop_requests = max(self._stop_requests, 1)
-        elif not orderly and time.monotonic() - child.started_at < CRASH_WINDOW_S:
+        elif child.solo or orderly:
+            return
+        elif time.monotonic() - child.started_at < CRASH_WINDOW_S:
             self._crashes += 1
             # The first few are replaced at once; a child that cannot live is not spun on.
             if self._crashes > self._processes + 2:
                 pause_s = min(0.5 * 2.0 ** (self._crashes - self._processes - 2), MAX_BACK_OFF_S)
                 self._start_after = time.monotonic() + pause_s
-        elif not orderly:
+        else:
             self._crashes = 0
 
     def _drain_if_asked(self) -> None:
@@ -220,6 +229,7 @@ class Supervisor:
             return
         now = time.monotonic()
         if self._drain_deadline is None:
+            systemd.notify("STOPPING=1")
             self._drain_deadline = now + self._config.drain_timeout_s + DRAIN_SLACK_S
             for child in self._children.values():
                 child.drain(None)
