@@ -323,6 +323,7 @@ class WorkerRow:
     host: str
     pid: int
     queues: tuple[str, ...]
+    tasks: tuple[str, ...]
     concurrency: int
     running: int
     lost: bool

@@ -22,7 +22,9 @@ def row(storage, worker):
 
 
 def test_a_registered_worker_can_be_seen(storage, ledger):
-    worker = registration(name="bee", host="alpha", pid=12, queues=("a", "b"), concurrency=7)
+    worker = registration(
+        name="bee", host="alpha", pid=12, queues=("a", "b"), tasks=("t", "u"), concurrency=7
+    )
     storage.register_worker(worker)
     seen = row(storage, worker.id)
     assert (
@@ -30,8 +32,9 @@ def test_a_registered_worker_can_be_seen(storage, ledger):
         seen.host,
         seen.pid,
         seen.queues,
+        seen.tasks,
         seen.concurrency,
-    ) == ("bee", "alpha", 12, ("a", "b"), 7)
+    ) == ("bee", "alpha", 12, ("a", "b"), ("t", "u"), 7)
     assert (seen.running, seen.lost, seen.stopped_at) == (0, False, None)
     assert seen.started_at == seen.heartbeat_at
     assert timedelta(0) == seen.started_at.utcoffset()

@@ -149,6 +149,7 @@ def _to_row(worker: Worker, *, running: int) -> WorkerRow:
         host=registration.host,
         pid=registration.pid,
         queues=registration.queues,
+        tasks=registration.tasks,
         concurrency=registration.concurrency,
         running=running,
         lost=worker.lost_at is not None,

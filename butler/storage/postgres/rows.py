@@ -200,6 +200,7 @@ def worker(row: Columns) -> WorkerRow:
         started_at=in_utc(row[8]),
         heartbeat_at=in_utc(row[9]),
         stopped_at=maybe_utc(row[10]),
+        tasks=tuple(row[11]),
     )
 
 

@@ -1,7 +1,7 @@
 -- Workers that live, and those that ended within the last hour, oldest first.
 SELECT
     w.id::text, w.name, w.host, w.pid, w.queues, w.concurrency, coalesce(running.executions, 0),
-    w.lost, w.started_at, w.heartbeat_at, w.stopped_at
+    w.lost, w.started_at, w.heartbeat_at, w.stopped_at, w.tasks
 FROM {schema}.workers AS w
 LEFT JOIN (
     SELECT e.worker_id, count(*)::integer AS executions
