@@ -1,5 +1,7 @@
 """The no-op task, for Butler's workers and for RQ's."""
 
+import asyncio
+
 from pydantic import BaseModel
 
 from butler import Butler
@@ -25,6 +27,15 @@ def noop(request: Job) -> Done:
 @butler.task(queue="bench")
 async def anoop(request: Job) -> Done:
     return Done(ok=1)
+
+
+class Nap(BaseModel):
+    seconds: float
+
+
+@butler.task(queue="bench")
+async def nap(request: Nap) -> None:
+    await asyncio.sleep(request.seconds)
 
 
 def rq_noop(sent_at: float, to: str = "a@b.c", subject: str = "hi") -> dict[str, int]:

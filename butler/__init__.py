@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from butler import errors as errors
+    from butler.aio import AsyncButler as AsyncButler
+    from butler.aio import AsyncHandle as AsyncHandle
     from butler.app import Butler as Butler
+    from butler.changes import ExecutionChange as ExecutionChange
     from butler.context import TaskContext as TaskContext
     from butler.context import current_context as current_context
     from butler.executions import Execution as Execution
@@ -27,9 +30,12 @@ if TYPE_CHECKING:
 # Where each public name lives. Loaded at first use, because every process of an application
 # imports butler, also those that never enqueue.
 _HOMES = {
+    "AsyncButler": "butler.aio",
+    "AsyncHandle": "butler.aio",
     "Butler": "butler.app",
     "Cron": "butler.schedules",
     "Execution": "butler.executions",
+    "ExecutionChange": "butler.changes",
     "ExecutionStatus": "butler.executions",
     "Handle": "butler.handles",
     "Interval": "butler.schedules",
@@ -47,9 +53,12 @@ _HOMES = {
 }
 
 __all__ = [
+    "AsyncButler",
+    "AsyncHandle",
     "Butler",
     "Cron",
     "Execution",
+    "ExecutionChange",
     "ExecutionStatus",
     "Handle",
     "Interval",

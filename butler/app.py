@@ -40,7 +40,10 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
+    from butler.aio import AsyncButler
     from butler.clock import Clock
+    from butler.lifespan import LifespanFn
+    from butler.listening import Listener
     from butler.pushing import Pusher
     from butler.queues import QueueWire
     from butler.settings import Settings
@@ -148,6 +151,24 @@ class Butler(Producer, Operator, Extensible):
         return self._backends.pusher
 
     @property
+    def listener(self) -> Listener:
+        """Hears what becomes of executions, for whoever waits in this process."""
+        self._check_open()
+        return self._backends.listener
+
+    @property
+    def clock(self) -> Clock:
+        """What time it is."""
+        return self._clock
+
+    @property
+    def aio(self) -> AsyncButler:
+        """The same Butler for coroutines: same names, awaited; same registry, same pools."""
+        from butler.aio import AsyncButler
+
+        return AsyncButler(self)
+
+    @property
     def task(self) -> TaskDecorator:
         """``@butler.task`` or ``@butler.task(...)``: makes a function a task and registers it."""
         return TaskDecorator(self)
@@ -183,6 +204,15 @@ class Butler(Producer, Operator, Extensible):
         """The handle of an execution of a known task: its result is of the task's type."""
         return Handle(self, execution_id, result=spec.result if spec else None)
 
+    async def in_thread(self, call: Callable[[], T]) -> T:
+        """Make a blocking call in one of the few threads this Butler keeps for coroutines.
+
+        It runs in the coroutine's context variables, and to its end if the coroutine is cancelled.
+        """
+        self._check_open()
+        run = partial(copy_context().run, call)
+        return await asyncio.get_running_loop().run_in_executor(self._backends.threads, run)
+
     def close(self) -> None:
         """Give back connections; its tasks are no longer bound to it. Closing twice is fine."""
         self.closed = True
@@ -215,9 +245,7 @@ class Butler(Producer, Operator, Extensible):
     async def _aplace(
         self, orders: Sequence[Order], *, parent: Parent | None = None
     ) -> list[Handle[Any]]:
-        self._check_open()
-        call = partial(self._place, orders, parent=parent)
-        return await asyncio.get_running_loop().run_in_executor(self._backends.threads, call)
+        return await self.in_thread(partial(self._place, orders, parent=parent))
 
     def _place_again(self, execution: NewExecution) -> Handle[Any]:
         row = write_and_push(

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from butler.clock import Clock
+    from butler.listening import Listener
     from butler.queues import QueueWire
     from butler.settings import Settings
     from butler.storage.base import Storage
 
-# Blocking enqueues of coroutines; asyncio's own executor is small and shared with everything.
-ENQUEUE_THREADS = 8
+# Blocking calls of coroutines; asyncio's own executor is small and shared with everything. Waits
+# take none of these.
+ASYNC_THREADS = 8
 
 
 class Backends:
@@ -91,19 +93,30 @@ class Backends:
 
     @property
     def threads(self) -> ThreadPoolExecutor:
-        """Where coroutines' enqueues block."""
+        """Where coroutines' calls block; asked for on an event loop, so this never waits."""
         made = self._here()
-        if made.threads is None:
-            with made.lock:
-                if made.threads is None:
-                    made.threads = ThreadPoolExecutor(
-                        ENQUEUE_THREADS, thread_name_prefix="butler-enqueue"
-                    )
-        return made.threads
+        with made.small_lock:
+            if made.threads is None:
+                made.threads = ThreadPoolExecutor(ASYNC_THREADS, thread_name_prefix="butler-async")
+            return made.threads
+
+    @property
+    def listener(self) -> Listener:
+        """Hears for whoever waits; asked for on an event loop, so this never waits."""
+        made = self._here()
+        with made.small_lock:
+            if made.listener is None:
+                from butler.listening import Listener
+
+                made.listener = Listener(storage=lambda: self.storage, redis=lambda: self.redis)
+            return made.listener
 
     def close(self) -> None:
         """Give back what was made here; closing twice is fine."""
-        made, self._made = self._here(), _Made()
+        made = self._here()
+        if made.listener is not None:
+            made.listener.close()
+        self._made = _Made()
         if made.threads is not None:
             made.threads.shutdown()
         if made.storage is not None and made.storage is not self._given_storage:
@@ -155,9 +168,12 @@ class _Made:
         self.pid = os.getpid()
         # Reentrant, because the wire is made from the storage and the client.
         self.lock = threading.RLock()
+        # For what is made without a server's answer.
+        self.small_lock = threading.Lock()
         self.storage: Storage | None = None
         self.redis: Redis | None = None
         self.push_redis: Redis | None = None
         self.wire: QueueWire | None = None
         self.pusher: Pusher | None = None
         self.threads: ThreadPoolExecutor | None = None
+        self.listener: Listener | None = None

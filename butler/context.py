@@ -68,7 +68,7 @@ def current_context() -> TaskContext:
 class AttemptControl:
     """The strings that lead to one running attempt; safe to pull from any thread."""
 
-    __slots__ = ("_cancelled", "_event", "_lock", "_progress", "_wakers", "reason")
+    __slots__ = ("_cancelled", "_event", "_lock", "_progress", "_told", "_wakers", "reason")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -76,6 +76,7 @@ class AttemptControl:
         self._event: threading.Event | None = None
         self._wakers: list[_Waker] | None = None
         self._progress: tuple[float, object] | None = None
+        self._told: tuple[float, object] | None = None
         self.reason: str | None = None
 
     @property
@@ -143,9 +144,22 @@ class AttemptControl:
             progress, self._progress = self._progress, None
         if progress is None:
             return None
-        percent, message = progress
-        text = None if message is None else clean_text(message, MAX_MESSAGE_CHARS)
-        return float(percent), text
+        return _cleaned(progress)
+
+    def untold_progress(self) -> tuple[float, str | None] | None:
+        """The newest progress if it was not asked for here yet; it is still there to be taken."""
+        with self._lock:
+            progress = self._progress
+            if progress is None or progress is self._told:
+                return None
+            self._told = progress
+        return _cleaned(progress)
+
+
+def _cleaned(progress: tuple[float, object]) -> tuple[float, str | None]:
+    percent, message = progress
+    text = None if message is None else clean_text(message, MAX_MESSAGE_CHARS)
+    return float(percent), text
 
 
 class TaskContext(Producer):

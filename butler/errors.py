@@ -12,6 +12,9 @@ ButlerError
 ├── IllegalTransition        the execution's state does not allow what was asked
 ├── UniqueKeyBusy            another open transaction has written the unique key, and did not end
 ├── TransactionRefused       the given transaction cannot carry an enqueue (also a ValueError)
+├── RecurringJobNotFound     no recurring job has this name or id (also a LookupError)
+├── RecurringJobExists       another recurring job has this name
+├── StaleUpdate              somebody else changed the recurring job since it was read
 ├── EnqueueUnknown           the ledger went away in mid-commit and could not be asked again
 ├── TaskFailed               the awaited execution failed; carries it
 ├── TaskCancelled            the awaited execution was cancelled; carries it
@@ -22,6 +25,8 @@ ButlerError
 ├── AppNotFound              no Butler is where --app says, or no module where include says
 ├── SettingsError            a setting is missing or cannot be read
 └── EmbeddedUnavailable      no server binaries are to be found, or they do not start
+
+BlockingCallWarning (a RuntimeWarning): a blocking call stopped an event loop
 
 TaskInterrupted (a BaseException: ``except Exception`` in a task must not swallow it)
 ├── TaskTimeout              raised in a task that outlived its ``timeout_s``
@@ -85,20 +90,18 @@ class ResultNotStorable(ButlerError):
 class ExecutionNotFound(ButlerError, LookupError):
     """No execution has this id."""
 
-    def __init__(self, execution_id: str) -> None:
+    def __init__(self, execution_id: str, why: str | None = None) -> None:
         self.execution_id = execution_id
-        super().__init__(
-            f"no execution {execution_id} in the ledger: its transaction was rolled back, "
-            "it was deleted, or it belongs to another ledger"
+        why = why or (
+            "its transaction was rolled back, it was deleted, or it belongs to another ledger"
         )
+        super().__init__(f"no execution {execution_id} in the ledger: {why}")
 
 
 class IllegalTransition(ButlerError):
     """What was asked is not allowed in the execution's present state."""
 
 
-class EnqueueUnknown(ButlerError):
-    """The ledger vanished in mid-commit; whether the execution exists could not be found out.
 class UniqueKeyBusy(ButlerError):
     """Somebody's open transaction has just written this unique key, and may yet take it back.
 
@@ -122,6 +125,37 @@ class TransactionRefused(ButlerError, ValueError):
     """The given transaction cannot carry an enqueue; nothing was written, and it can go on."""
 
 
+class RecurringJobNotFound(ButlerError, LookupError):
+    """No recurring job has this name or id."""
+
+    def __init__(self, job: str) -> None:
+        self.job = job
+        super().__init__(f"no recurring job has the name or id {job!r}: butler recurring list")
+
+
+class RecurringJobExists(ButlerError):
+    """Another recurring job has this name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f"there is a recurring job named {name!r} already: update it, or choose another name"
+        )
+
+
+class StaleUpdate(ButlerError):
+    """Somebody else changed the recurring job since it was read; nothing was written."""
+
+    def __init__(self, name: str, *, expected: int, found: int) -> None:
+        self.name = name
+        super().__init__(
+            f"{name!r} is at version {found}, and the change was made on version {expected}: "
+            "read it again and repeat the change"
+        )
+
+
+class EnqueueUnknown(ButlerError):
+    """The ledger vanished in mid-commit; whether the execution exists could not be found out.
 
     ``execution_ids`` are the ids it would have: ask ``butler.get(id)`` when the ledger is back.
     Enqueueing the same request again could run it twice.
@@ -182,6 +216,10 @@ class SettingsError(ButlerError, ValueError):
 
 class EmbeddedUnavailable(ButlerError):
     """No embedded servers can be started here."""
+
+
+class BlockingCallWarning(RuntimeWarning):
+    """A blocking call was made on a thread whose event loop it stops; names the awaited form."""
 
 
 class TaskInterrupted(BaseException):

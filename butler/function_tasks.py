@@ -21,6 +21,7 @@ from typing import (
     overload,
 )
 
+from butler.blocking import warn_if_loop_blocked
 from butler.context import TaskContext
 from butler.errors import DefinitionError
 from butler.injection.recipes import check_all_given, provided_parameters
@@ -98,6 +99,7 @@ class FunctionTask(Generic[Fn, Req, Res]):
     def enqueue(self, request: Req, /, **options: Unpack[EnqueueOptions]) -> Handle[Res]: ...
     def enqueue(self, request: Any = None, /, **options: Unpack[EnqueueOptions]) -> Handle[Any]:
         """Enqueue it with the Butler it is registered with; as `Butler.enqueue`."""
+        warn_if_loop_blocked("task.enqueue()", awaited="await task.aenqueue(...)")
         return self._butler.enqueue(self, request, **options)
 
     @overload

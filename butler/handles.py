@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from butler.blocking import warn_if_loop_blocked
 from butler.durations import seconds
-from butler.errors import TaskCancelled, TaskFailed, WaitTimeout
+from butler.errors import TaskCancelled, TaskFailed
 from butler.executions import ExecutionStatus
 
 if TYPE_CHECKING:
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from butler.codec import Codec
     from butler.executions import Execution
     from butler.operating import Operator
+    from butler.streams import ExecutionStream
 
 R_co = TypeVar("R_co", covariant=True)
 
-_FIRST_PAUSE_S = 0.01
-_LONGEST_PAUSE_S = 0.25
-
 
 class Handle(Generic[R_co]):
-    """An execution by its id: look at it, wait for its result, cancel it.
+    """An execution by its id: look at it, wait for its result, follow it, cancel it.
 
     ``created`` is false when an unfinished execution already held the unique key: the handle is
     of that one. ``pushed`` tells whether this call put it on its queue; where it did not (Redis is
     away, it is not due yet, it was there before) the scheduler does when it is time.
+
+    In a coroutine use the awaited forms, whose names begin with ``a``: ``await handle.aresult()``.
     """
 
     __slots__ = ("_operator", "_result", "created", "id", "pushed")
@@ -50,46 +50,73 @@ class Handle(Generic[R_co]):
 
     def execution(self) -> Execution:
         """Everything the ledger knows about it now; raises `ExecutionNotFound`."""
+        warn_if_loop_blocked("handle.execution()", awaited="await handle.aexecution()")
         return self._operator.get_or_raise(self.id)
+
+    async def aexecution(self) -> Execution:
+        """`execution` for a coroutine."""
+        return await self._operator.in_thread(lambda: self._operator.get_or_raise(self.id))
 
     @property
     def status(self) -> ExecutionStatus:
         """Its status now, read from the ledger; raises `ExecutionNotFound`."""
-        return self.execution().status
+        warn_if_loop_blocked("handle.status", awaited="(await handle.aexecution()).status")
+        return self._operator.get_or_raise(self.id).status
 
     def result(self, *, timeout_s: float | timedelta | None = None) -> R_co:
         """Wait for the end, at most ``timeout_s``, and return the task's result.
 
         Raises `TaskFailed`, `TaskCancelled`, `ExecutionNotFound`, or `WaitTimeout` with the
-        execution going on. Blocks the thread: not for the inside of an event loop.
+        execution going on. Raises `StorageUnavailable` when the ledger is away at the beginning;
+        later it is waited for. Blocks the thread, and costs nothing else: see ``butler.listening``.
         """
-        execution = self._wait(None if timeout_s is None else seconds("timeout_s", timeout_s))
+        from butler.waiting import wait_for_end
+
+        warn_if_loop_blocked("handle.result()", awaited="await handle.aresult()")
+        limit_s = _limit_s(timeout_s)
+        execution = self._operator.get_or_raise(self.id)
+        listener = self._operator.listener
+        return self._result_of(wait_for_end(execution, listener=listener, timeout_s=limit_s))
+
+    async def aresult(self, *, timeout_s: float | timedelta | None = None) -> R_co:
+        """`result` for a coroutine; takes no thread, however many wait."""
+        from butler.waiting import end_of
+
+        limit_s = _limit_s(timeout_s)
+        listener = self._operator.listener
+        return self._result_of(await end_of(self.id, listener=listener, timeout_s=limit_s))
+
+    def events(self, *, timeout_s: float | timedelta | None = None) -> ExecutionStream:
+        """Follow it: how it stands now, then each change of state and progress, until its end.
+
+        For ``for`` and for ``async for``. Progress comes within 250 ms of being reported. See
+        `ExecutionStream` for what it raises.
+        """
+        from butler.streams import ExecutionStream
+
+        return ExecutionStream(
+            self.id,
+            listener=lambda: self._operator.listener,
+            clock=self._operator.clock,
+            timeout_s=_limit_s(timeout_s),
+        )
+
+    def cancel(self) -> bool:
+        """Cancel it; as `Butler.cancel`."""
+        warn_if_loop_blocked("handle.cancel()", awaited="await handle.acancel()")
+        return self._operator.cancel(self.id)
+
+    async def acancel(self) -> bool:
+        """`cancel` for a coroutine."""
+        return await self._operator.in_thread(lambda: self._operator.cancel(self.id))
+
+    def _result_of(self, execution: Execution) -> R_co:
         if execution.status is ExecutionStatus.FAILED:
             raise TaskFailed(execution)
         if execution.status is ExecutionStatus.CANCELLED:
             raise TaskCancelled(execution)
         value: R_co = self._decoded(execution.result)
         return value
-
-    def cancel(self) -> bool:
-        """Cancel it; as `Butler.cancel`."""
-        return self._operator.cancel(self.id)
-
-    def _wait(self, timeout_s: float | None) -> Execution:
-        # The ledger is polled, with pauses that grow with the time already waited: what ends soon
-        # is seen soon, what runs for an hour costs four reads a second.
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        pause_s = _FIRST_PAUSE_S
-        while not (execution := self.execution()).status.finished:
-            left_s = None if deadline is None else deadline - time.monotonic()
-            if left_s is not None and left_s <= 0:
-                raise WaitTimeout(
-                    f"{execution.task} {self.id} is still {execution.status} after {timeout_s:g} s"
-                    "; it goes on"
-                )
-            time.sleep(pause_s if left_s is None else min(pause_s, left_s))
-            pause_s = min(pause_s * 1.5, _LONGEST_PAUSE_S)
-        return execution
 
     def _decoded(self, result: Any) -> Any:
         if self._result is None:
@@ -104,3 +131,7 @@ class Handle(Generic[R_co]):
 
     def __hash__(self) -> int:
         return hash(self.id)
+
+
+def _limit_s(timeout_s: float | timedelta | None) -> float | None:
+    return None if timeout_s is None else seconds("timeout_s", timeout_s)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+from butler.blocking import warn_if_loop_blocked
 from butler.errors import ExecutionNotFound, IllegalTransition, InvalidOption
 from butler.executions import ExecutionStatus
 from butler.handles import Handle
@@ -23,10 +24,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
+    from butler.clock import Clock
     from butler.executions import Execution
+    from butler.listening import Listener
     from butler.pushing import Pusher
     from butler.storage.base import Storage
     from butler.storage.records import Page, QueueEntry
+
+T = TypeVar("T")
 
 # Inside the class ``list`` is a method.
 Moves: TypeAlias = list[Moved]
@@ -47,6 +52,20 @@ class Operator(ABC):
     def pusher(self) -> Pusher:
         """The way to Redis that never blocks for long."""
 
+    @property
+    @abstractmethod
+    def listener(self) -> Listener:
+        """Hears for whoever waits."""
+
+    @property
+    @abstractmethod
+    def clock(self) -> Clock:
+        """What time it is."""
+
+    @abstractmethod
+    async def in_thread(self, call: Callable[[], T]) -> T:
+        """Make a blocking call in one of the few threads kept for coroutines."""
+
     @abstractmethod
     def _place_again(self, execution: NewExecution) -> Handle[Any]:
         """Write and push one execution that was made here."""
@@ -64,10 +83,12 @@ class Operator(ABC):
 
     def get(self, execution_id: str) -> Execution | None:
         """An execution with its attempts; None when the ledger has none with this id."""
+        warn_if_loop_blocked("butler.get()", awaited="await butler.aio.get(...)")
         return self.storage.get(execution_id) if _may_be_id(execution_id) else None
 
     def get_or_raise(self, execution_id: str) -> Execution:
         """`get`, but raises `ExecutionNotFound`."""
+        warn_if_loop_blocked("butler.get_or_raise()", awaited="await butler.aio.get_or_raise(...)")
         execution = self.get(execution_id)
         if execution is None:
             raise ExecutionNotFound(execution_id)
@@ -95,6 +116,7 @@ class Operator(ABC):
         ``cursor`` is the ``next_cursor`` of the page before, ``limit`` is 1..1000. Raises
         `InvalidOption`.
         """
+        warn_if_loop_blocked("butler.list()", awaited="await butler.aio.list(...)")
         if not 1 <= limit <= MAX_PAGE:
             raise InvalidOption(f"limit must be in 1..{MAX_PAGE}, got {limit!r}")
         query = ExecutionQuery(
@@ -119,10 +141,12 @@ class Operator(ABC):
         True when it is cancelled now or was asked to end; False when it was already over. Raises
         `ExecutionNotFound`.
         """
+        warn_if_loop_blocked("butler.cancel()", awaited="await butler.aio.cancel(...)")
         return _found(execution_id, self.cancel_many([execution_id])).changed
 
     def cancel_many(self, execution_ids: Iterable[str]) -> Moves:
         """`cancel` for several: how each was left, in order; never raises for one of them."""
+        warn_if_loop_blocked("butler.cancel_many()", awaited="await butler.aio.cancel_many(...)")
         moves = self._move(execution_ids, self.storage.cancel)
         self.pusher.withdraw(_entries(moves, after=ExecutionStatus.CANCELLED))
         for move in moves:
@@ -135,6 +159,7 @@ class Operator(ABC):
 
         Raises `ExecutionNotFound`, and `IllegalTransition` for any other state.
         """
+        warn_if_loop_blocked("butler.retry()", awaited="await butler.aio.retry(...)")
         move = _found(execution_id, self.retry_many([execution_id]))
         if not move.changed:
             raise IllegalTransition(_why_not_retried(move))
@@ -142,6 +167,7 @@ class Operator(ABC):
 
     def retry_many(self, execution_ids: Iterable[str]) -> Moves:
         """`retry` for several: how each was left, in order; never raises for one of them."""
+        warn_if_loop_blocked("butler.retry_many()", awaited="await butler.aio.retry_many(...)")
         moves = self._move(execution_ids, self.storage.retry)
         self.pusher.push(_entries(moves, after=ExecutionStatus.QUEUED))
         return moves
@@ -152,6 +178,7 @@ class Operator(ABC):
         Its ``rerun_of`` is the old one's id. A unique key is kept: when an unfinished execution
         holds it the handle is of that one, with ``created`` false. Raises `ExecutionNotFound`.
         """
+        warn_if_loop_blocked("butler.rerun()", awaited="await butler.aio.rerun(...)")
         old = self.get_or_raise(execution_id)
         return self._place_again(
             NewExecution(
@@ -176,6 +203,7 @@ class Operator(ABC):
 
         Raises `ExecutionNotFound`, and `IllegalTransition` while it is not over.
         """
+        warn_if_loop_blocked("butler.delete()", awaited="await butler.aio.delete(...)")
         move = _found(execution_id, self.delete_many([execution_id]))
         if not move.changed:
             raise IllegalTransition(
@@ -185,6 +213,7 @@ class Operator(ABC):
 
     def delete_many(self, execution_ids: Iterable[str]) -> Moves:
         """`delete` for several: how each was left, in order; never raises for one of them."""
+        warn_if_loop_blocked("butler.delete_many()", awaited="await butler.aio.delete_many(...)")
         moves = self._move(execution_ids, self.storage.delete)
         self.pusher.forget(_entries(moves, after=None))
         return moves

@@ -11,6 +11,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Unpack, overload
 
+from butler.blocking import warn_if_loop_blocked
+
 Req = TypeVar("Req")
 Res = TypeVar("Res")
 
@@ -105,6 +107,7 @@ class Producer(ABC):
         written, `StorageUnavailable` when the ledger is away, `EnqueueUnknown` when it went away
         in mid-commit. A Redis that is away is no error: the scheduler pushes it later.
         """
+        warn_if_loop_blocked("enqueue()", awaited="await ….aenqueue(...)")
         return self._place([Order(task=task, request=request, options=options)])[0]
 
     @overload
@@ -174,7 +177,28 @@ class Producer(ABC):
         All are checked before any is written. They are written in chunks of up to 1,000, each
         atomic: an error after the first chunk carries a note saying how many are written.
         """
+        warn_if_loop_blocked("enqueue_many()", awaited="await ….aenqueue_many(...)")
         return self._place(
+            [Order(task=task, request=request, options=options) for task, request in items]
+        )
+
+    @overload
+    async def aenqueue_many(
+        self,
+        items: Iterable[tuple[type[Task[Req, Res]], Req]]
+        | Iterable[tuple[FunctionTask[Any, Req, Res], Req]],
+        /,
+        **options: Unpack[EnqueueOptions],
+    ) -> list[Handle[Res]]: ...
+    @overload
+    async def aenqueue_many(
+        self, items: Iterable[tuple[AnyTask | str, Any]], /, **options: Unpack[EnqueueOptions]
+    ) -> list[Handle[Any]]: ...
+    async def aenqueue_many(
+        self, items: Iterable[tuple[Any, Any]], /, **options: Unpack[EnqueueOptions]
+    ) -> list[Handle[Any]]:
+        """`enqueue_many` for a coroutine."""
+        return await self._aplace(
             [Order(task=task, request=request, options=options) for task, request in items]
         )
 

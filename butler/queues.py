@@ -100,6 +100,11 @@ class WireKeys:
         return f"{RQ_KEY_PREFIX}:pubsub:{worker_name}"
 
     @staticmethod
+    def changes(execution_id: str) -> str:
+        """Channel on which it is told that an execution has changed."""
+        return f"butler:execution:{execution_id}"
+
+    @staticmethod
     def wake(queue: str) -> str:
         """List of tokens that wake idle workers."""
         return f"butler:wake:{queue}"
@@ -169,6 +174,13 @@ class QueueWire:
         command = json.dumps({"command": "stop-job", "job_id": execution_id})
         with wire_errors("stop"):
             self.redis.publish(WireKeys.commands(worker_name), command)
+
+    def publish(self, words: Iterable[tuple[str, str]]) -> None:
+        """Tell whoever waits, as (execution id, word of `butler.changes`)."""
+        with wire_errors("publication"), self.redis.pipeline(transaction=False) as pipe:
+            for execution_id, word in words:
+                pipe.publish(WireKeys.changes(execution_id), word)
+            pipe.execute()
 
     def depth(self, queue: str) -> int:
         """How many executions wait on a queue, all priorities together."""

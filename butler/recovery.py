@@ -17,8 +17,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from butler.changes import state_word
 from butler.errors import QueueUnavailable
-from butler.executions import ExecutionStatus
+from butler.executions import TERMINAL, ExecutionStatus
 from butler.storage.base import MAX_BATCH
 
 if TYPE_CHECKING:
@@ -78,7 +79,10 @@ class Recovery:
             for item in finished
             if item.applied and item.entry and item.status is ExecutionStatus.QUEUED
         ]
+        over = [item.id for item in finished if item.applied and item.status in TERMINAL]
         try:
             self._wire.push(queued, from_hand=worker_id)
+            if over:
+                self._wire.publish((execution_id, state_word(over=True)) for execution_id in over)
         except QueueUnavailable as error:
             logger.warning("%d rescued executions not pushed yet: %s", len(queued), error)

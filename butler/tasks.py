@@ -21,6 +21,7 @@ from typing import (
     overload,
 )
 
+from butler.blocking import warn_if_loop_blocked
 from butler.errors import DefinitionError, TaskNotBound
 from butler.executions import Priority
 from butler.injection.recipes import provided_parameters
@@ -163,6 +164,7 @@ class Task(Generic[Req, Res]):
     @classmethod
     def enqueue(cls, request: Any = None, /, **options: Unpack[EnqueueOptions]) -> Handle[Any]:
         """Enqueue it with the Butler it is registered with; as `Butler.enqueue`."""
+        warn_if_loop_blocked("task.enqueue()", awaited="await task.aenqueue(...)")
         return cls._the_butler().enqueue(cls, request, **options)
 
     @overload

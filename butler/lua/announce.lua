@@ -9,6 +9,7 @@
 --         zset    rq:executions:<id>              member attempt, by expiry
 -- ARGV[1] worker name, [2] time in RQ's format, [3] unix time, [4] seconds until the next word must
 -- have come, then three an attempt: id, attempt, started at (RQ's format).
+-- Each is published on butler:execution:<id>, for whoever waits.
 -- Nothing is written for an id whose hash is gone, is over, or has been given to a newer attempt.
 
 local now, ttl, shown = tonumber(ARGV[3]), tonumber(ARGV[4]), 0
@@ -27,6 +28,7 @@ for i = 0, (#ARGV - 4) / 3 - 1 do
     redis.call('ZADD', executions, now + ttl, attempt)
     redis.call('EXPIRE', executions, ttl)
     redis.call('SADD', KEYS[2], id .. ':' .. attempt)
+    redis.pcall('PUBLISH', 'butler:execution:' .. id, '{"kind":"state","over":false}')
     shown = shown + 1
   end
 end

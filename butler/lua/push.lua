@@ -12,6 +12,7 @@
 -- KEYS[10..] hash rq:job:<id>               one a pushed id
 -- ARGV[1] list name, [2] ledger id, [3] time in RQ's format, [4] and [5] the pickle around the id,
 -- ARGV[6] most tokens the wake list keeps, then five an id: id, task, attempt, timeout, created_at.
+-- Each push is published on butler:execution:<id>, for whoever waits.
 -- Returns how many were pushed. An id whose hash speaks of a newer attempt is left alone.
 
 local pushed = {}
@@ -35,6 +36,7 @@ for i = 10, #KEYS do
       'description', ARGV[at + 1], 'created_at', ARGV[at + 4], 'enqueued_at', ARGV[3],
       'timeout', ARGV[at + 3], 'attempt', attempt, 'ledger', ARGV[2])
     pushed[#pushed + 1] = id
+    redis.pcall('PUBLISH', 'butler:execution:' .. id, '{"kind":"state","over":false}')
   end
 end
 if #pushed > 0 then

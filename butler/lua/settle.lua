@@ -11,15 +11,19 @@
 -- ARGV[5] seconds a failed one lives, [6] finished ids kept a list, then four an id: id, attempt,
 -- status, error text. Returns finished ids beyond the number kept; the caller removes their hashes
 -- with its next call, because a script may only touch keys it was given.
--- Does nothing for an id whose hash is gone or has been given to a newer attempt: a late word must
--- not make a queued id look finished, nor leave a hash that nothing can read.
+-- Each end is published on butler:execution:<id>, whatever Redis knows of it: the ledger has it.
+-- Does nothing else for an id whose hash is gone or has been given to a newer attempt: a late word
+-- must not make a queued id look finished, nor leave a hash that nothing can read.
 
 local n, now = tonumber(ARGV[1]), tonumber(ARGV[3])
 local finished, failed, canceled, ids, good, bad = {}, {}, {}, {}, 0, 0
+local word = {scheduled = '{"kind":"state","over":false}'}
 for i = 1, n do
   local key, at = KEYS[5 + i], 7 + (i - 1) * 4
   local id, attempt, status = ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2]
   ids[i] = id
+  -- A hint to whoever waits; a user who may not publish must not keep the rest from being done.
+  redis.pcall('PUBLISH', 'butler:execution:' .. id, word[status] or '{"kind":"state","over":true}')
   local known = redis.call('HGET', key, 'attempt')
   if known and tonumber(known) < attempt then
     redis.call('HSET', key, 'status', status, 'attempt', attempt, 'ended_at', ARGV[2])

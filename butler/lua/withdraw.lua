@@ -6,11 +6,12 @@
 -- KEYS[4] zset    rq:canceled:<list>
 -- KEYS[5..] hash  rq:job:<id>
 -- ARGV[1] 'canceled' or 'deleted', [2] time in RQ's format, [3] unix time, [4] seconds a canceled
--- hash lives, then the ids.
+-- hash lives, then the ids. Each is published on butler:execution:<id>, for whoever waits.
 
 for i = 5, #KEYS do
   local id = ARGV[i]
   redis.call('LREM', KEYS[1], 1, id)
+  redis.pcall('PUBLISH', 'butler:execution:' .. id, '{"kind":"state","over":true}')
   if ARGV[1] == 'deleted' then
     redis.call('DEL', KEYS[i])
     redis.call('ZREM', KEYS[2], id)

@@ -12,7 +12,9 @@ longer leads.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+from butler.storage.recurring import RecurringStorage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,14 +30,15 @@ if TYPE_CHECKING:
         Finished,
         HeartbeatReply,
         Inserted,
+        InsertedWithin,
         Leadership,
         Moved,
-        InsertedWithin,
         NewExecution,
         Page,
         ProgressReport,
         QueueEntry,
         RunningAttempt,
+        Standing,
         TaskDefinition,
         WorkerPulse,
         WorkerRegistration,
@@ -44,9 +47,6 @@ if TYPE_CHECKING:
 
 MAX_BATCH = 1_000
 
-
-@runtime_checkable
-class Storage(Protocol):
 TransactionState = Literal["open", "committed", "rolled back"]
 
 
@@ -57,6 +57,9 @@ class Listening(Protocol):
         """Stop; closing twice is fine."""
         ...
 
+
+@runtime_checkable
+class Storage(RecurringStorage, Protocol):
     """A ledger of executions."""
 
     # Set-up
@@ -90,6 +93,14 @@ class Listening(Protocol):
 
     def get(self, execution_id: str) -> Execution | None:
         """One execution with its attempts; None when there is none."""
+        ...
+
+    def get_many(self, ids: Sequence[str]) -> list[Execution]:
+        """Those of these executions that exist, with their attempts, in any order."""
+        ...
+
+    def standings(self, ids: Sequence[str]) -> list[Standing]:
+        """How those of these executions that exist stand, in any order; cheap."""
         ...
 
     def find(self, query: ExecutionQuery) -> Page:
@@ -201,17 +212,6 @@ class Listening(Protocol):
         """Move due scheduled and retrying executions to queued, oldest first; they need a push."""
         ...
 
-    def next_due_in_s(self) -> float | None:
-        """Seconds until the next scheduled or retrying execution is due (<= 0: now)."""
-        ...
-
-    def queued(
-        self, *, min_age_s: float, after: tuple[datetime, str] | None, limit: int
-    ) -> list[tuple[datetime, QueueEntry]]:
-        """Executions queued for at least ``min_age_s``, in (queued_at, id) order after a cursor."""
-        ...
-
-    def pulses(self) -> list[WorkerPulse]:
     def expire(self, *, epoch: int, limit: int) -> list[QueueEntry]:
         """Cancel what waits and is past its ``expires_at``; to be taken off the wire."""
         ...
@@ -223,6 +223,17 @@ class Listening(Protocol):
         """
         ...
 
+    def next_due_in_s(self) -> float | None:
+        """Seconds until the next scheduled or retrying execution is due (<= 0: now)."""
+        ...
+
+    def queued(
+        self, *, min_age_s: float, after: tuple[datetime, str] | None, limit: int
+    ) -> list[tuple[datetime, QueueEntry]]:
+        """Executions queued for at least ``min_age_s``, in (queued_at, id) order after a cursor."""
+        ...
+
+    def pulses(self) -> list[WorkerPulse]:
         """The counters of all workers that are not stopped and not lost with nothing running."""
         ...
 

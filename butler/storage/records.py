@@ -190,6 +190,17 @@ class Moved:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How an execution stands, and no more: read for many at once by whoever waits for them."""
+
+    id: str
+    task: str
+    status: ExecutionStatus
+    attempt: int
+    progress: Progress | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProgressReport:
     """The newest progress of one running attempt, fenced like everything it writes.
 

@@ -19,8 +19,8 @@ from butler.executions import (
     Execution,
     ExecutionStatus,
 )
-from butler.lifecycle import MOVES
-from butler.storage.records import Claimed, QueueEntry, RunningAttempt
+from butler.lifecycle import EXPIRED, MOVES
+from butler.storage.records import Claimed, QueueEntry, RunningAttempt, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,6 +109,16 @@ class Row:
             created_at=self.created_at,
         )
 
+    def to_standing(self) -> Standing:
+        """What whoever waits needs to know."""
+        return Standing(
+            id=self.id,
+            task=self.new.task,
+            status=self.status,
+            attempt=self.attempt,
+            progress=self.progress,
+        )
+
     def to_claimed(self) -> Claimed:
         """What the worker that claimed it needs to know."""
         new = self.new
@@ -175,6 +185,8 @@ class Row:
             queued_at=self.queued_at,
             started_at=self.started_at,
             finished_at=self.finished_at,
+            expires_at=self.expires_at,
+            reason=self.reason,
             attempts=attempts,
         )
 
@@ -185,8 +197,6 @@ class Row:
             assert self.finished_at is not None
             success = Attempt(
                 number=self.attempt,
-            expires_at=self.expires_at,
-            reason=self.reason,
                 outcome=AttemptOutcome.SUCCEEDED,
                 counted=True,
                 worker_id=self.worker_id,
@@ -228,6 +238,13 @@ class RowTable:
         self._by_status[row.status][row.id] = row
         self._hold_key(row)
 
+    def expire(self, row: Row, *, now: datetime) -> QueueEntry:
+        """Cancel a row that waited too long; its entry."""
+        self.move(row, ExecutionStatus.CANCELLED)
+        row.finished_at = now
+        row.reason = EXPIRED
+        return row.to_entry()
+
     def remove(self, row: Row) -> None:
         """Forget a row that is finished, and so holds no key."""
         del self._rows[row.id]
@@ -238,13 +255,6 @@ class RowTable:
         if status not in MOVES[row.status]:
             raise IllegalTransition(f"{row.id} is {row.status}, which cannot become {status}")
         if row.status in TERMINAL:
-    def expire(self, row: Row, *, now: datetime) -> QueueEntry:
-        """Cancel a row that waited too long; its entry."""
-        self.move(row, ExecutionStatus.CANCELLED)
-        row.finished_at = now
-        row.reason = EXPIRED
-        return row.to_entry()
-
             self._hold_key(row)
         del self._by_status[row.status][row.id]
         row.status = status

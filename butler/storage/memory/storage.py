@@ -26,6 +26,7 @@ from butler.storage.memory.attempts import claim_one, finish_one, report_one
 from butler.storage.memory.keys import due_at, take_over
 from butler.storage.memory.operators import cancel_one, delete_one, retry_one
 from butler.storage.memory.reads import count_by_status, find_page
+from butler.storage.memory.recurring import MemoryRecurring
 from butler.storage.memory.rows import Row, RowTable
 from butler.storage.memory.workers import LeaderSeat, WorkerTable
 from butler.storage.records import Claimed, ClaimReply, HeartbeatReply, Inserted, Refused
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
         ProgressReport,
         QueueEntry,
         RunningAttempt,
+        Standing,
         TaskDefinition,
         WorkerPulse,
         WorkerRegistration,
@@ -59,16 +61,16 @@ if TYPE_CHECKING:
 _S = ExecutionStatus
 
 
-class MemoryStorage:
+class MemoryStorage(MemoryRecurring):
     """A `Storage` that lives and dies with its process; ``clock`` is the ledger's now.
 
     ``max_progress_updates`` caps the recorded progress of one execution, over all its attempts.
     """
 
     def __init__(self, *, clock: Clock = SYSTEM_CLOCK, max_progress_updates: int = 100) -> None:
+        super().__init__()
         self._clock = clock
         self._max_progress_updates = max_progress_updates
-        super().__init__()
         self._id = new_token()
         self._lock = threading.Lock()
         self._rows = RowTable()
@@ -103,6 +105,18 @@ class MemoryStorage:
         with self._lock:
             row = self._rows.get(execution_id)
             return None if row is None else row.to_full_execution()
+
+    def get_many(self, ids: Sequence[str]) -> list[Execution]:
+        """Those of these executions that exist, with their attempts."""
+        _check_batch(ids)
+        with self._lock:
+            return [row.to_full_execution() for row in self._rows_of(ids)]
+
+    def standings(self, ids: Sequence[str]) -> list[Standing]:
+        """How those of these executions that exist stand."""
+        _check_batch(ids)
+        with self._lock:
+            return [row.to_standing() for row in self._rows_of(ids)]
 
     def find(self, query: ExecutionQuery) -> Page:
         """A page of executions, newest first."""
@@ -270,21 +284,6 @@ class MemoryStorage:
                 row.queued_at = now
             return [row.to_entry() for row in staged]
 
-    def next_due_in_s(self) -> float | None:
-        """Seconds until the next scheduled or retrying execution is due (<= 0: now)."""
-        with self._lock:
-            waiting = self._rows.in_status(_S.SCHEDULED, _S.RETRYING)
-            run_ats = (row.run_at for row in waiting if not row.expired(now))
-            next_run_at = min(run_ats, default=None)
-            if next_run_at is None:
-                return None
-            return (next_run_at - now).total_seconds()
-
-    def queued(
-        self, *, min_age_s: float, after: tuple[datetime, str] | None, limit: int
-    ) -> list[tuple[datetime, QueueEntry]]:
-        """Executions queued for at least ``min_age_s``, in (queued_at, id) order after a cursor."""
-        with self._lock:
     def expire(self, *, epoch: int, limit: int) -> list[QueueEntry]:
         """Cancel what waits and is past its ``expires_at``."""
         with self._lock:
@@ -298,10 +297,25 @@ class MemoryStorage:
     def listen(self, wake: Callable[[], None]) -> None:
         """Nothing is heard: whoever shares this ledger looks."""
 
+    def next_due_in_s(self) -> float | None:
+        """Seconds until the next scheduled or retrying execution is due (<= 0: now)."""
+        with self._lock:
+            now = self._clock.now()
+            waiting = self._rows.in_status(_S.SCHEDULED, _S.RETRYING)
+            run_ats = (row.run_at for row in waiting if not row.expired(now))
+            next_run_at = min(run_ats, default=None)
+            if next_run_at is None:
+                return None
+            return (next_run_at - now).total_seconds()
+
+    def queued(
+        self, *, min_age_s: float, after: tuple[datetime, str] | None, limit: int
+    ) -> list[tuple[datetime, QueueEntry]]:
+        """Executions queued for at least ``min_age_s``, in (queued_at, id) order after a cursor."""
+        with self._lock:
             newest = self._clock.now() - timedelta(seconds=min_age_s)
             found = [
                 (row.queued_at, row.id, row)
-            now = self._clock.now()
                 for row in self._rows.in_status(_S.QUEUED)
                 if row.queued_at is not None
                 and row.queued_at <= newest
@@ -331,10 +345,15 @@ class MemoryStorage:
             max_attempts=new.max_attempts,
             run_at=run_at,
             created_at=now,
+            expires_at=new.expires_at,
             queued_at=now if queued else None,
         )
         self._rows.add(row)
         return Inserted(id=new.id, created=True, status=row.status)
+
+    def _rows_of(self, ids: Sequence[str]) -> list[Row]:
+        found = [self._rows.get(execution_id) for execution_id in dict.fromkeys(ids)]
+        return [row for row in found if row is not None]
 
     def _running(self, worker_id: str) -> list[RunningAttempt]:
         rows = [row for row in self._rows.in_status(_S.RUNNING) if row.worker_id == worker_id]
@@ -345,7 +364,6 @@ class MemoryStorage:
         return Counter(row.worker_id for row in rows if row.worker_id is not None)
 
 
-            expires_at=new.expires_at,
 def _check_batch(items: Sequence[object]) -> None:
     if len(items) > MAX_BATCH:
         raise InvalidOption(f"a batch holds at most {MAX_BATCH} items, got {len(items)}")

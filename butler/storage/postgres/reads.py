@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from butler.executions import Execution
     from butler.storage.postgres.connections import PostgresConnections
-    from butler.storage.records import ExecutionEvent, ExecutionQuery, TaskDefinition
+    from butler.storage.records import ExecutionEvent, ExecutionQuery, Standing, TaskDefinition
 
 MAX_PAGE = 1_000
 
@@ -34,6 +34,16 @@ class PostgresReads:
         for row in self._connections.run("get", {"id": execution_id}, hot=True):
             return rows.full_execution(row)
         return None
+
+    def get_many(self, ids: Sequence[str]) -> list[Execution]:
+        """Those of these executions that exist, with their attempts."""
+        found = self._connections.run("get_many", {"ids": literals.uuids(ids)}, hot=True)
+        return [rows.full_execution(row) for row in found]
+
+    def standings(self, ids: Sequence[str]) -> list[Standing]:
+        """How those of these executions that exist stand."""
+        found = self._connections.run("standings", {"ids": literals.uuids(ids)}, hot=True)
+        return [rows.standing(row) for row in found]
 
     def find(self, query: ExecutionQuery) -> Page:
         """A page of executions, newest first; the cursor is the last id of the page before."""

@@ -23,6 +23,7 @@ from butler.storage.records import (
     Inserted,
     QueueEntry,
     RunningAttempt,
+    Standing,
     TaskDefinition,
     WorkerPulse,
     WorkerRow,
@@ -56,7 +57,6 @@ def entry(row: Sequence[Any]) -> QueueEntry:
     )
 
 
-def claimed(row: Columns) -> Claimed:
 def created(found: Sequence[Columns]) -> dict[str, Inserted]:
     """The columns of the inserts and insert_known, by id."""
     replies = {}
@@ -67,6 +67,7 @@ def created(found: Sequence[Columns]) -> dict[str, Inserted]:
     return replies
 
 
+def claimed(row: Columns) -> Claimed:
     """The columns of claim, the first ones of claim_rest."""
     return Claimed(
         id=row[0],
@@ -136,9 +137,9 @@ def execution(row: Columns, *, attempts: tuple[Attempt, ...] = ()) -> Execution:
         queued_at=maybe_utc(row[24]),
         started_at=maybe_utc(row[25]),
         finished_at=maybe_utc(row[26]),
-        attempts=attempts,
         expires_at=maybe_utc(row[27]),
         reason=row[28],
+        attempts=attempts,
     )
 
 
@@ -156,6 +157,15 @@ def full_execution(row: Columns) -> Execution:
         )
         attempts = (*attempts, success)
     return execution(row, attempts=attempts)
+
+
+def standing(row: Columns) -> Standing:
+    """The columns of standings."""
+    id_, task, status_text, attempt, percent, message = row
+    status = STATUS[status_text]
+    assert status is not None
+    progress = None if percent is None else Progress(percent=percent, message=message)
+    return Standing(id=id_, task=task, status=status, attempt=attempt, progress=progress)
 
 
 def event(row: Columns) -> ExecutionEvent:

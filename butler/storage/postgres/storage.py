@@ -20,6 +20,8 @@ from butler.storage.postgres.inserts import PostgresInserts
 from butler.storage.postgres.leader import PostgresLeader
 from butler.storage.postgres.operators import PostgresOperators
 from butler.storage.postgres.reads import PostgresReads
+from butler.storage.postgres.recurring import PostgresRecurring
+from butler.storage.postgres.transactions import PostgresTransactions
 from butler.storage.postgres.url import described
 from butler.storage.postgres.workers import PostgresWorkers
 
@@ -29,23 +31,24 @@ if TYPE_CHECKING:
 
     from butler.executions import Execution, ExecutionStatus
     from butler.lifecycle import Transition
+    from butler.storage.base import Caller, Listening, TransactionState
     from butler.storage.records import (
         Claim,
-    from butler.storage.base import Caller, Listening, TransactionState
         ClaimReply,
         ExecutionEvent,
         ExecutionQuery,
         Finished,
         HeartbeatReply,
         Inserted,
+        InsertedWithin,
         Leadership,
         Moved,
-        InsertedWithin,
         NewExecution,
         Page,
         ProgressReport,
         QueueEntry,
         RunningAttempt,
+        Standing,
         TaskDefinition,
         WorkerPulse,
         WorkerRegistration,
@@ -53,7 +56,7 @@ if TYPE_CHECKING:
     )
 
 
-class PostgresStorage:
+class PostgresStorage(PostgresRecurring):
     """A `Storage` in the given database, in tables of a schema of their own.
 
     ``command_timeout_s`` (> 0) is how long a call tries, reconnecting and repeating, before it
@@ -80,23 +83,23 @@ class PostgresStorage:
         migrate: Literal["never", "auto"] = "never",
         pool_size: int = 4,
         prepared_statements: bool = True,
-    ) -> None:
-        _check_positive("command_timeout_s", command_timeout_s)
-        _check_positive("retention_days", retention_days)
         unique_wait_s: float = 2,
         direct_url: str | None = None,
         notify: bool = True,
+    ) -> None:
+        _check_positive("command_timeout_s", command_timeout_s)
+        _check_positive("retention_days", retention_days)
         _check_positive("pool_size", pool_size)
         if migrate not in {"never", "auto"}:
             raise InvalidOption(f'migrate must be "never" or "auto", got {migrate!r}')
-        self.retention_days = retention_days
-        self._migrate = migrate
-        self._ledger_id: str | None = None
         if not unique_wait_s >= 0:
             raise InvalidOption(f"unique_wait_s must be >= 0, got {unique_wait_s!r}")
-        self._is_prepared = False
+        self.retention_days = retention_days
         self._direct_url = direct_url or url
         self._notify = notify
+        self._migrate = migrate
+        self._ledger_id: str | None = None
+        self._is_prepared = False
         self._connections = PostgresConnections(
             url,
             schema=schema,
@@ -156,9 +159,6 @@ class PostgresStorage:
         _check_batch(executions)
         return self._inserts.insert(executions)
 
-    def get(self, execution_id: str) -> Execution | None:
-        """One execution with its attempts."""
-        return self._reads.get(execution_id)
     def insert_within(self, executions: Sequence[NewExecution], caller: Caller) -> InsertedWithin:
         """Write executions as scheduled, in the caller's own transaction."""
         _check_batch(executions)
@@ -174,6 +174,19 @@ class PostgresStorage:
         """The statement that writes an execution as scheduled, for any driver to run."""
         return self._transactions.statement(execution, placeholders=placeholders)
 
+    def get(self, execution_id: str) -> Execution | None:
+        """One execution with its attempts."""
+        return self._reads.get(execution_id)
+
+    def get_many(self, ids: Sequence[str]) -> list[Execution]:
+        """Those of these executions that exist, with their attempts."""
+        _check_batch(ids)
+        return self._reads.get_many(ids)
+
+    def standings(self, ids: Sequence[str]) -> list[Standing]:
+        """How those of these executions that exist stand."""
+        _check_batch(ids)
+        return self._reads.standings(ids)
 
     def find(self, query: ExecutionQuery) -> Page:
         """A page of executions, newest first."""
@@ -275,19 +288,6 @@ class PostgresStorage:
         """Move due scheduled and retrying executions to queued, oldest first."""
         return self._leader.stage(epoch=epoch, limit=limit)
 
-    def next_due_in_s(self) -> float | None:
-        """Seconds until the next scheduled or retrying execution is due (<= 0: now)."""
-        return self._leader.next_due_in_s()
-
-    def queued(
-        self, *, min_age_s: float, after: tuple[datetime, str] | None, limit: int
-    ) -> list[tuple[datetime, QueueEntry]]:
-        """Executions queued for at least ``min_age_s``, in (queued_at, id) order after a cursor."""
-        return self._leader.queued(min_age_s=min_age_s, after=after, limit=limit)
-
-    def pulses(self) -> list[WorkerPulse]:
-        """The counters of all workers but those that are over with nothing running."""
-        return self._workers.pulses()
     def expire(self, *, epoch: int, limit: int) -> list[QueueEntry]:
         """Cancel what waits and is past its ``expires_at``."""
         return self._leader.expire(epoch=epoch, limit=limit)
@@ -311,6 +311,19 @@ class PostgresStorage:
         listener.start()
         return listener
 
+    def next_due_in_s(self) -> float | None:
+        """Seconds until the next scheduled or retrying execution is due (<= 0: now)."""
+        return self._leader.next_due_in_s()
+
+    def queued(
+        self, *, min_age_s: float, after: tuple[datetime, str] | None, limit: int
+    ) -> list[tuple[datetime, QueueEntry]]:
+        """Executions queued for at least ``min_age_s``, in (queued_at, id) order after a cursor."""
+        return self._leader.queued(min_age_s=min_age_s, after=after, limit=limit)
+
+    def pulses(self) -> list[WorkerPulse]:
+        """The counters of all workers but those that are over with nothing running."""
+        return self._workers.pulses()
 
 
 def _check_batch(items: Sequence[object]) -> None:
