@@ -12,10 +12,13 @@ while: a job of a millisecond goes from queued to finished, and nobody could hav
 from __future__ import annotations
 
 import time
+import zlib
+from base64 import b64encode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from butler.queues import (
+    FAILED_TTL_S,
     WireKeys,
     as_text,
     list_name,
@@ -35,7 +38,6 @@ if TYPE_CHECKING:
 
 FINISHED_TTL_S = 60
 FINISHED_KEPT = 1_000
-FAILED_TTL_S = 86_400
 ANNOUNCED_TTL_S = 90
 POP_MEMORY_S = 60
 
@@ -76,14 +78,14 @@ class Hand:
         self.redis = redis
         self.worker_id = worker_id
         self.worker_name = worker_name
-        self._lists = [(queue, name) for queue in queues for name in list_names(queue)]
+        self.lists = tuple(name for queue in queues for name in list_names(queue))
         self._pop_keys = [
             WireKeys.suspended,
             WireKeys.hand(worker_id),
             WireKeys.popped(worker_id),
-            *(WireKeys.list(name) for _, name in self._lists),
         ]
         self._pop = load_script(redis, "pop")
+        self._pick = load_script(redis, "pick")
         self._settle = load_script(redis, "settle")
         self._announce = load_script(redis, "announce")
         self._doomed: list[str] = []
@@ -99,15 +101,27 @@ class Hand:
             self.redis.srem(WireKeys.hands, self.worker_id)
             self.redis.delete(WireKeys.popped(self.worker_id))
 
-    def pop(self, limit: int, *, token: str) -> list[tuple[str, str]]:
-        """Take up to ``limit`` ids, as (id, list name); the same token gives the same answer."""
+    def pop(
+        self, limit: int, *, token: str, lists: Sequence[str] | None = None
+    ) -> list[tuple[str, str]]:
+        """Take up to ``limit`` ids, as (id, list name); the same token gives the same answer.
+
+        ``lists`` are some of this hand's lists, in their order; by default all.
+        """
+        names = self.lists if lists is None else lists
+        keys = [*self._pop_keys, *map(WireKeys.list, names)]
         with wire_errors("pop"):
-            reply = self._pop(keys=self._pop_keys, args=[token, limit, POP_MEMORY_S])
-        return [
-            (as_text(raw), name)
-            for (_, name), ids in zip(self._lists, reply, strict=True)
-            for raw in ids
-        ]
+            reply = self._pop(keys=keys, args=[token, limit, POP_MEMORY_S])
+        return [(as_text(raw), name) for name, ids in zip(names, reply, strict=True) for raw in ids]
+
+    def pick(self, ids: Sequence[str], *, name: str) -> list[str]:
+        """Take these ids off a list, wherever they stand; returns which are in the hand now.
+
+        To be repeated with the same ids when it raises.
+        """
+        keys = [WireKeys.suspended, WireKeys.hand(self.worker_id), WireKeys.list(name)]
+        with wire_errors("pick"):
+            return [as_text(raw) for raw in self._pick(keys=keys, args=list(ids))]
 
     def drop(self, ids: Sequence[str]) -> None:
         """Let go of ids that need nothing more: their rows are over, or run elsewhere."""
@@ -132,16 +146,6 @@ class Hand:
         for name, ids in by_list.items():
             give_back(self.redis, self.worker_id, name, ids)
 
-    def put_last(self, popped: Iterable[tuple[str, str]]) -> None:
-        """Put ids that are not this worker's business at the end of their lists.
-
-        Pushed before it is let go: a crash in between leaves it twice, never nowhere.
-        """
-        with wire_errors("hand-back"):
-            for execution_id, name in popped:
-                self.redis.rpush(WireKeys.list(name), execution_id)
-                self.redis.srem(WireKeys.hand(self.worker_id), execution_id)
-
     def settle(self, settled: Sequence[Settled]) -> None:
         """Show how attempts ended, and let go of them."""
         by_list: dict[str, list[Settled]] = {}
@@ -159,6 +163,7 @@ class Hand:
             keys += (
                 WireKeys.job(item.id),
                 WireKeys.registry("wip", name),
+                WireKeys.registry("failed", name),
                 WireKeys.execution(item.id, item.attempt),
                 WireKeys.executions(item.id),
             )
@@ -178,23 +183,25 @@ class Hand:
             pipe.execute()
 
     def _settle_list(self, name: str, batch: Sequence[Settled]) -> None:
+        shown = [item.id for item in batch if item.error or item.attempt > 1]
         keys = [
             WireKeys.hand(self.worker_id),
             WireKeys.worker(self.worker_name),
             *(WireKeys.registry(kind, name) for kind in ("finished", "failed", "canceled")),
             *(WireKeys.job(item.id) for item in batch),
+            *(WireKeys.results(execution_id) for execution_id in shown),
             *(WireKeys.job(doomed) for doomed in self._doomed),
         ]
-        args: list[str | int] = [
-            len(batch),
-            rq_time(),
-            int(time.time()),
-            FINISHED_TTL_S,
-            FAILED_TTL_S,
-            FINISHED_KEPT,
-        ]
+        args: list[str | int] = [len(batch), len(shown), rq_time(), int(time.time())]
+        args += (FINISHED_TTL_S, FAILED_TTL_S, FINISHED_KEPT)
+        position = 6 + len(batch)
         for item in batch:
-            args += (item.id, item.attempt, item.status, item.error)
+            args += (item.id, item.attempt, item.status, _packed(item.error))
+            if item.error or item.attempt > 1:
+                args.append(position)
+                position += 1
+            else:
+                args.append(0)
         with wire_errors("settlement"):
             self._doomed = [as_text(raw) for raw in self._settle(keys=keys, args=args)]
 
@@ -244,3 +251,8 @@ def give_back(redis: Redis, worker_id: str, name: str, ids: Sequence[str]) -> in
     keys = [WireKeys.hand(worker_id), WireKeys.list(name), WireKeys.wake(queue)]
     with wire_errors("hand-back"):
         return int(load_script(redis, "give_back")(keys=keys, args=list(ids)))
+
+
+def _packed(error: str) -> str:
+    """An error's text as RQ keeps it in a result."""
+    return b64encode(zlib.compress(error.encode(errors="replace"))).decode() if error else ""

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from butler.storage.records import QueueEntry
 
 ENTRY_POINT = "butler_workers.entry.run"
+FAILED_TTL_S = 86_400
 CANCELED_TTL_S = 86_400
 WAKE_TOKENS = 16
 PUSH_BATCH = 500
@@ -58,6 +59,7 @@ class WireKeys:
     suspended = f"{RQ_KEY_PREFIX}:suspended"
     epoch = "butler:epoch"
     hands = "butler:hands"
+    guests = "butler:guests"
 
     @staticmethod
     def job(execution_id: str) -> str:
@@ -73,6 +75,11 @@ class WireKeys:
     def registry(kind: str, name: str) -> str:
         """Sorted set of ids by expiry; ``kind`` is wip, finished, failed or canceled."""
         return f"{RQ_KEY_PREFIX}:{kind}:{name}"
+
+    @staticmethod
+    def results(execution_id: str) -> str:
+        """Stream of one job's results; ours are errors only."""
+        return f"{RQ_KEY_PREFIX}:results:{execution_id}"
 
     @staticmethod
     def worker(name: str) -> str:
@@ -202,7 +209,8 @@ class QueueWire:
             *(WireKeys.job(entry.id) for entry in batch),
         ]
         head, tail = _pickle_around_id()
-        args: list[str | int | bytes] = [name, self.ledger_id, rq_time(), head, tail, WAKE_TOKENS]
+        args: list[str | int | bytes] = [name, self.ledger_id, rq_time(), head, tail]
+        args += (WAKE_TOKENS, FAILED_TTL_S)
         for entry in batch:
             # RQ's timeout only decides when its maintenance gives a job up: never before Butler.
             timeout = int(entry.timeout_s or 0) + 86_400

@@ -12,10 +12,10 @@ for i = 5, #KEYS do
   local id = ARGV[i]
   redis.call('LREM', KEYS[1], 1, id)
   redis.pcall('PUBLISH', 'butler:execution:' .. id, '{"kind":"state","over":true}')
+  redis.call('ZREM', KEYS[2], id)
+  redis.call('ZREM', KEYS[3], id)
   if ARGV[1] == 'deleted' then
     redis.call('DEL', KEYS[i])
-    redis.call('ZREM', KEYS[2], id)
-    redis.call('ZREM', KEYS[3], id)
     redis.call('ZREM', KEYS[4], id)
   elseif redis.call('EXISTS', KEYS[i]) == 1 then
     redis.call('HSET', KEYS[i], 'status', 'canceled', 'ended_at', ARGV[2])

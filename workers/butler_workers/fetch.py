@@ -15,10 +15,12 @@ looks at the lists once a second besides: a lost token costs a second, and nobod
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
 from collections import deque
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import redis
@@ -30,6 +32,7 @@ from butler.ids import is_id, new_token
 from butler.log import log_event
 from butler.queues import WireKeys, as_text
 from butler.storage.records import Claim
+from butler_workers.strangers import Strangers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,7 +50,6 @@ AHEAD_S = 0.05
 MAX_AHEAD = 240
 IDLE_LOOK_S = 1.0
 RETRY_PAUSE_S = 0.5
-FOREIGN_PAUSE_S = 5.0
 
 Popped = tuple[str, str]
 
@@ -83,6 +85,7 @@ class Fetcher:
         self._on_claimed = on_claimed
         self._on_alone = on_alone
         self._on_lost = on_lost
+        self._strangers = Strangers(hand, ledger_id=wire.ledger_id)
         self._pace = _Pace()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="butler-fetch", daemon=True)
@@ -95,6 +98,7 @@ class Fetcher:
         """Fetch no more; what was popped and not claimed goes back to its list."""
         self._stopping.set()
         if self._thread.is_alive():
+            self._wake_up()
             self._thread.join(timeout_s)
 
     def claim(self, popped: Sequence[Popped], *, solo: bool = False) -> None:
@@ -133,7 +137,7 @@ class Fetcher:
         wanted = self._wait_for_room()
         if wanted <= 0:
             return
-        popped = self._pop(wanted)
+        popped = self._take(wanted)
         if popped:
             self.claim(popped)
         else:
@@ -151,11 +155,33 @@ class Fetcher:
             return 0
         return window - self._slots.in_flight
 
-    def _pop(self, wanted: int) -> list[Popped]:
+    def _take(self, wanted: int) -> list[Popped]:
+        """Ids from all lists in order; those that strangers crowd need a look of their own."""
+        crowded = self._strangers.crowded
+        if not crowded:
+            return self._pop(wanted, self._hand.lists)
+        taken: list[Popped] = []
+        try:
+            for apart, group in groupby(self._hand.lists, key=crowded.__contains__):
+                lists = list(group)
+                if not apart:
+                    taken += self._pop(wanted - len(taken), lists)
+                for name in lists if apart else ():
+                    taken += self._strangers.pick(name, wanted - len(taken))
+                if len(taken) >= wanted:
+                    break
+        except QueueUnavailable as error:
+            # What is in the hand already must be claimed; what was asked for is asked for again.
+            if not taken:
+                raise
+            log_event(logger, logging.WARNING, "take.incomplete", error=error)
+        return taken
+
+    def _pop(self, wanted: int, lists: Sequence[str]) -> list[Popped]:
         token = new_token()
         while True:
             try:
-                return self._hand.pop(wanted, token=token)
+                return self._hand.pop(wanted, token=token, lists=lists)
             except QueueUnavailable as error:
                 if self._stopping.is_set():
                     raise
@@ -169,6 +195,12 @@ class Fetcher:
             return
         except (redis.RedisError, OSError) as error:
             raise QueueUnavailable(f"Redis did not answer: {error}") from error
+
+    def _wake_up(self) -> None:
+        """End this fetcher's own wait; where another worker takes the token it ends by itself."""
+        with contextlib.suppress(redis.RedisError, OSError):
+            for key in self._wake_keys[:1]:
+                self._wire.redis.rpush(key, "")
 
     def _ask_ledger(self, claim: Claim) -> ClaimReply | None:
         """The ledger's decision; None when it did not come before this worker had to stop."""
@@ -198,18 +230,18 @@ class Fetcher:
                     dropped.append(item.id)
         self._hand.drop(dropped)
         if unknown:
-            self._keep_foreign(unknown)
+            self._strangers.sort(unknown)
 
     def _retried_from_rq(self, execution_id: str) -> bool:
         """Whether an operator put an ended execution back on its queue with RQ's own tools.
 
-        RQ's requeue sets the hash to queued and keeps ``ended_at``; our own pushes never carry
-        one, so an execution that was cancelled between pop and claim is not taken for this.
+        RQ's requeue empties ``ended_at``, and its enqueue makes ``enqueued_at`` the newer one; our
+        pushes carry no ``ended_at``, and a cancellation between pop and claim writes a newer one.
         """
-        status, ended_at = self._wire.redis.hmget(
-            WireKeys.job(execution_id), ["status", "ended_at"]
+        ended_at, enqueued_at = self._wire.redis.hmget(
+            WireKeys.job(execution_id), ["ended_at", "enqueued_at"]
         )
-        if not ended_at or as_text(status or b"") != "queued":
+        if ended_at is None or as_text(ended_at) >= as_text(enqueued_at or b""):
             return False
         (moved,) = self._storage.retry([execution_id])
         if not moved.changed or moved.entry is None:
@@ -217,31 +249,6 @@ class Fetcher:
         log_event(logger, logging.INFO, "execution.retried_from_rq", id=execution_id)
         self._wire.push([moved.entry], from_hand=self._hand.worker_id)
         return True
-
-    def _keep_foreign(self, popped: Sequence[Popped]) -> None:
-        """Ids this ledger does not know: deleted here, or somebody else's, which must not be lost.
-
-        Those go to the end of their list, and this worker pauses, so that it does not spin.
-        """
-        deleted: list[Popped] = []
-        foreign: list[Popped] = []
-        for execution_id, name in popped:
-            ledger = self._wire.redis.hget(WireKeys.job(execution_id), "ledger")
-            mine = ledger is not None and as_text(ledger) == self._wire.ledger_id
-            gone = ledger is None and not self._wire.redis.exists(WireKeys.job(execution_id))
-            (deleted if mine or gone else foreign).append((execution_id, name))
-        self._hand.drop([execution_id for execution_id, _ in deleted])
-        if foreign:
-            log_event(
-                logger,
-                logging.ERROR,
-                "fetch.foreign",
-                ids=",".join(execution_id for execution_id, _ in foreign[:5]),
-                count=len(foreign),
-                hint="another ledger or plain RQ jobs share this queue",
-            )
-            self._hand.put_last(foreign)
-            self._stopping.wait(FOREIGN_PAUSE_S)
 
 
 class _Pace:
