@@ -25,6 +25,8 @@ from butler_scheduler.leader import LEADER_LEASE_S, Leader
 from butler_scheduler.reconciler import Reconciler
 from butler_scheduler.rescuer import WORKER_LEASE_S, Rescuer
 from butler_scheduler.rq_bridge import RqBridge, unregister_worker
+from butler_scheduler.rq_orders import RqOrders
+from butler_scheduler.rq_registries import RqRegistries
 from butler_scheduler.stager import Stager
 from butler_scheduler.stray_hands import StrayHands
 
@@ -130,6 +132,7 @@ class SchedulerProcess:
         redis = clone_redis(self._butler.redis, timeout_s=REDIS_TIMEOUT_S)
         wire = QueueWire(redis, ledger_id=storage.ledger_id())
         hands, clock = Hands(redis), self._clock
+        recovery = Recovery(storage, wire, hands)
         leader = Leader(storage, holder=_own_name(), lease_s=self._leader_lease_s, clock=clock)
         log_event(logger, logging.INFO, "scheduler.started", holder=leader.holder)
         return [
@@ -138,7 +141,7 @@ class SchedulerProcess:
             Reconciler(storage, wire=wire, hands=hands, leader=leader, clock=clock),
             Rescuer(
                 storage,
-                recovery=Recovery(storage, wire, hands),
+                recovery=recovery,
                 leader=leader,
                 unregister=partial(unregister_worker, redis),
                 lease_s=self._worker_lease_s,
@@ -146,6 +149,8 @@ class SchedulerProcess:
             ),
             StrayHands(storage, hands=hands, leader=leader, clock=clock),
             RqBridge(redis, leader=leader, clock=clock),
+            RqOrders(storage, wire=wire, recovery=recovery, leader=leader, clock=clock),
+            RqRegistries(wire=wire, leader=leader, clock=clock),
         ]
 
     def _stop_services(self) -> None:
