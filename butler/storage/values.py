@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from butler.lifecycle import Transition
     from butler.storage.records import NewExecution
+    from butler.storage.recurring_records import RecurringDefinition
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -69,6 +70,21 @@ def check_insertable(executions: Sequence[NewExecution]) -> None:
             refusal = text_refusal(text)
             if refusal is not None:
                 raise InvalidOption(f"an option of {new.task!r} cannot be stored: {refusal}")
+
+
+def check_recurring(definition: RecurringDefinition) -> None:
+    """Raise `InvalidRequest` or `InvalidOption` for a recurring job that cannot be stored."""
+    name = definition.name
+    if not is_id(definition.id):
+        raise InvalidOption(f"a recurring job's id must be a UUID, got {definition.id!r}")
+    refusal = json_refusal(definition.request)
+    if refusal is not None:
+        raise InvalidRequest(f"the request of recurring job {name!r} cannot be stored: {refusal}")
+    texts = (definition.task, definition.description, definition.owner, definition.source)
+    for text in (name, *texts, definition.unique_key, definition.queue, *definition.tags):
+        refusal = text_refusal(text)
+        if refusal is not None:
+            raise InvalidOption(f"recurring job {name!r} cannot be stored: {refusal}")
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -52,6 +52,13 @@ def optional(values: Sequence[str | None]) -> str | None:
     return texts(values) if any(v is not None for v in values) else None
 
 
+def without_wildcards(text: str) -> str:
+    """The text as a pattern of LIKE that means just itself."""
+    for special in ("\\", "%", "_"):
+        text = text.replace(special, "\\" + special)
+    return text
+
+
 def _quoted(text: str) -> str:
     if "\\" in text:
         text = text.replace("\\", "\\\\")

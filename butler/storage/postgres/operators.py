@@ -21,9 +21,9 @@ class PostgresOperators:
     def __init__(self, connections: PostgresConnections) -> None:
         self._connections = connections
 
-    def cancel(self, ids: Sequence[str]) -> list[Moved]:
-        """End what waits, ask what runs to end."""
-        return self._move("cancel", ids)
+    def cancel(self, ids: Sequence[str], *, epoch: int | None = None) -> list[Moved]:
+        """End what waits, ask what runs to end; with an ``epoch`` only while that leader leads."""
+        return self._move("cancel", ids, epoch=None if epoch is None else str(epoch))
 
     def retry(self, ids: Sequence[str]) -> list[Moved]:
         """Open failed and cancelled executions again, unless their unique key is taken."""
@@ -33,11 +33,11 @@ class PostgresOperators:
         """Remove finished executions with their history."""
         return self._move("delete", ids)
 
-    def _move(self, statement: str, ids: Sequence[str]) -> list[Moved]:
+    def _move(self, statement: str, ids: Sequence[str], **more: str | None) -> list[Moved]:
         wanted = sorted({id_ for id_ in ids if literals.is_uuid(id_)})
         replies: dict[str, Moved] = {}
         if wanted:
-            found = self._connections.run(statement, {"ids": literals.uuids(wanted)})
+            found = self._connections.run(statement, {"ids": literals.uuids(wanted), **more})
             replies = {row[0]: _moved(statement, row) for row in found}
         moved = []
         for id_ in ids:

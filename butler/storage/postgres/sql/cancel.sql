@@ -1,4 +1,5 @@
 -- End what waits and ask what runs to end: one UPDATE, so that no claim slips between the cases.
+-- With an epoch, only while the scheduler of that epoch leads.
 WITH locked AS MATERIALIZED (
     SELECT e.*
     FROM unnest(%(ids)s::uuid[]) AS wanted (id)
@@ -11,6 +12,13 @@ WITH locked AS MATERIALIZED (
         OFFSET 0
         FOR UPDATE
     ) AS e
+    WHERE %(epoch)s::bigint IS NULL
+        OR EXISTS (
+            SELECT
+            FROM {schema}.leadership AS l
+            WHERE l.epoch = %(epoch)s::bigint
+                AND l.holder IS NOT NULL
+        )
 ),
 moved AS (
     UPDATE {schema}.executions AS e
