@@ -5,12 +5,13 @@ reader sees:
 
     ```python                        run, in order, in one namespace a page
     ```sh                            each line a command of ours, whose options must exist
-    ```json, ```toml                 must be readable (a json block may hold a value a line)
+    ```json, ```toml, ```ini         must be readable (a json block may hold a value a line)
     ```text                          a picture; not looked at
     <!-- file: tasks.py -->          written into the page's folder, whatever the language
     <!-- run -->                     sh: run for real, line by line; each must end with 0
     <!-- run in background -->       sh: started, and ended with the page
-    <!-- output -->                  text: what the block before printed; … stands for anything
+    <!-- output -->                  text: what the block before printed, … stands for anything;
+                                     json: the same value, however it is laid out
     <!-- not run: reason -->         nothing; a reason is needed
 
 In a python block, ``print(...)  # → text`` promises a line of output, with the same …
@@ -25,13 +26,13 @@ DIRECTIVE = re.compile(r"^<!-- (file|run|run in background|output|not run)(?:: (
 
 # For each directive: the languages it may stand above, and whether it needs an argument.
 ALLOWED = {
-    "file": ({"python", "toml", "json", "text"}, True),
+    "file": ({"python", "toml", "ini", "json", "text"}, True),
     "run": ({"sh"}, False),
     "run in background": ({"sh"}, False),
     "output": ({"text", "json"}, False),
     "not run": ({"python", "sh"}, True),
 }
-LANGUAGES = {"python", "sh", "json", "toml", "text"}
+LANGUAGES = {"python", "sh", "ini", "json", "toml", "text"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

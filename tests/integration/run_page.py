@@ -4,6 +4,7 @@ A process of its own, so that what a page does to modules, signals and connectio
 Exit 1 names the block that did not do what the page says.
 """
 
+import configparser
 import contextlib
 import io
 import json
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tomllib
 import traceback
+from dataclasses import replace
 from pathlib import Path
 
 from command_lines import check_command
@@ -54,7 +56,7 @@ class Page:
             "": self._by_language,
             "not run": self._leave_out,
             "file": self._write_file,
-            "output": lambda block: self._expect(block, block.text),
+            "output": self._expect_output,
             "run": self._run_commands,
             "run in background": self._start,
         }
@@ -69,6 +71,8 @@ class Page:
                     self._check(block, lambda line=command: check_command(line, self.root))
             case "json":
                 self._check(block, lambda: _read_json(block.text))
+            case "ini":
+                self._check(block, lambda: _read_ini(block.text))
             case "toml":
                 self._check(block, lambda: tomllib.loads(block.text))
 
@@ -131,6 +135,12 @@ class Page:
                 )
             self.background.append((block, command, process, log))
 
+    def _expect_output(self, block):
+        if block.language == "json" and self.printed is not None:
+            self.printed = json.dumps(json.loads(self.printed))
+            block = replace(block, text=json.dumps(json.loads(block.text)))
+        self._expect(block, block.text)
+
     def _expect(self, block, text):
         if self.printed is None:
             raise Broken(f"{block.place}: output of nothing: no block was run before it")
@@ -156,6 +166,13 @@ class Page:
                 process.wait(END_S)
             except subprocess.TimeoutExpired:
                 process.kill()
+
+
+def _read_ini(text):
+    try:
+        configparser.ConfigParser().read_string(text)
+    except configparser.Error as error:
+        raise ValueError(error) from None
 
 
 def _read_json(text):

@@ -11,7 +11,9 @@ from run_page import run_page
 from butler import Butler
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+NAMES = sorted(path.name for path in EXAMPLES.iterdir() if path.name[0].isdigit())
 
+# What an example leaves in the ledger, where it is worth a look.
 LEFT = {
     "01_first_task": {("write_receipt", "succeeded"): 1},
     "02_class_tasks": {
@@ -31,23 +33,24 @@ LEFT = {
         ("fetch_report", "failed"): 1,
     },
     "05_scheduling_ahead": {("remind", "succeeded"): 1, ("remind", "cancelled"): 1},
+    "12_sentry_middleware": {("charge", "succeeded"): 1, ("refund", "failed"): 1},
+    "15_testing_your_tasks": {},
 }
 
 
-def test_every_example_is_tested_and_listed():
-    folders = {path.name for path in EXAMPLES.iterdir() if path.is_dir() and path.name[0].isdigit()}
-    assert folders == LEFT.keys()
+def test_every_example_is_listed():
     index = (EXAMPLES / "README.md").read_text()
-    assert [name for name in sorted(folders) if f"({name}/README.md)" not in index] == []
+    assert [name for name in NAMES if f"({name}/README.md)" not in index] == []
 
 
-@pytest.mark.parametrize("name", LEFT)
+@pytest.mark.parametrize("name", NAMES)
 def test_an_example_does_what_its_readme_says(name, terminal, tmp_path, redis_url, database_url):
     folder = tmp_path / name
     shutil.copytree(EXAMPLES / name, folder, ignore=shutil.ignore_patterns("__pycache__"))
     done = run_page(folder / "README.md", folder=folder, root=tmp_path, environment=terminal)
     assert done.returncode == 0, done.stderr
-    assert _left(redis_url, database_url) == LEFT[name]
+    if name in LEFT:
+        assert _left(redis_url, database_url) == LEFT[name]
 
 
 def test_the_servers_for_the_examples_start_and_the_ledger_is_made(terminal, tmp_path):

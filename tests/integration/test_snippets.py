@@ -33,6 +33,10 @@ BROKEN = {
         "ended with 1",
     ),
     "a file that is no JSON": ("```json\n{]\n```", "page.md:2"),
+    "another JSON": (
+        "<!-- run -->\n```sh\necho '[1]'\n```\n<!-- output -->\n```json\n[2]\n```",
+        "the page promises\n[2]",
+    ),
     "output of nothing": ("<!-- output -->\n```text\nx\n```", "output of nothing"),
 }
 
@@ -54,7 +58,7 @@ def test_a_file_and_its_snippets_share_a_folder_and_a_namespace(tmp_path):
         "```python\nfrom shop import PRICE\n```\n"
         "```python\nprint(PRICE)  # → 3\n```\n"
         '<!-- run -->\n```sh\npython -c "import shop; print(shop.PRICE)"  # a comment\n```\n'
-        "<!-- output -->\n```text\n3\n```\n"
+        "<!-- output -->\n```json\n 3\n```\n"
     )
     done = run_page(page, folder=tmp_path, root=tmp_path, environment=dict(os.environ))
     assert done.returncode == 0, done.stderr
