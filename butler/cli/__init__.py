@@ -4,12 +4,29 @@ from __future__ import annotations
 
 import importlib
 import sys
+from typing import Any
 
 import click
 
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+
+# Where each command is, and what it is for: written here too, so that `butler --help` imports none.
 COMMANDS = {
-    "demo": "butler.cli.demo",
-    "migrate": "butler.cli.migrate",
+    "check": ("butler.cli.check", "Look for everything that is wrong with an installation."),
+    "config": ("butler.cli.config", "Show the settings."),
+    "demo": (
+        "butler.cli.demo",
+        "Show the main job on real servers, with a worker killed half-way.",
+    ),
+    "dev": ("butler.cli.dev", "Run everything an application needs, for development."),
+    "enqueue": ("butler.cli.enqueue", "Enqueue a task by its name."),
+    "executions": ("butler.cli.executions", "Look at executions, and steer them."),
+    "migrate": ("butler.cli.migrate", "Create or update Butler's tables."),
+    "probe": ("butler.cli.probe", "Ask a worker or scheduler how it is."),
+    "queues": ("butler.cli.queues", "Look at queues."),
+    "tasks": ("butler.cli.tasks", "Look at the tasks that can be enqueued."),
+    "workers": ("butler.cli.workers", "Look at workers."),
 }
 
 
@@ -22,25 +39,71 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """The command, imported now."""
-        module = COMMANDS.get(cmd_name)
-        if module is None:
+        if cmd_name not in COMMANDS:
             return None
+        module, _ = COMMANDS[cmd_name]
         command: click.Command = importlib.import_module(module).command
         return command
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Find a command, or say what was meant."""
+        from butler.errors import did_you_mean
+
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise click.UsageError(f"no command {args[0]!r}{did_you_mean(args[0], COMMANDS)}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+EPILOG = """\b
+Examples:
+  butler dev --app shop.main:butler
+  butler executions list --status failed
+  butler check
+
+\b
+Exit codes:
+  0  done
+  1  an error that is printed, or something that was asked for and could not be done
+  2  wrong usage: an option, a variable, a setting
+"""
+
+
+@click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="butler-tasks", prog_name="butler")
 def cli() -> None:
-    """Butler: typed, durable background tasks."""
+    """Butler: typed, durable background tasks.
+
+    Data goes to stdout, talk to stderr. Settings come from options, BUTLER_* variables and
+    butler.toml, in this order.
+    """
 
 
 def main() -> None:
     """Run the command; what Butler raises on purpose is printed without a traceback."""
-    from butler.errors import ButlerError
+    from butler.app_loading import find_shadow, shadow_problem
+    from butler.errors import ButlerError, SettingsError
 
+    shadow = find_shadow(".")
+    if shadow is not None:
+        click.echo(f"butler: warning: {shadow_problem(shadow.resolve())}", err=True)
     try:
         cli(prog_name="butler")
+    except SettingsError as error:
+        _fail(error, EXIT_USAGE)
     except ButlerError as error:
-        click.echo(f"butler: {error}", err=True)
-        sys.exit(1)
+        _fail(error, EXIT_FAILED)
+
+
+def _fail(error: Exception, code: int) -> None:
+    from butler.cli.printing import printable_lines
+
+    notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
+    # The first line stands behind our name; what a user's text adds below is indented.
+    text = printable_lines(f"{error}{notes}", indent="  ").lstrip()
+    click.echo(f"butler: {text}", err=True)
+    sys.exit(code)

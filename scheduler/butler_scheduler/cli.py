@@ -6,6 +6,7 @@ import logging
 import signal
 import sys
 import warnings
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import click
@@ -15,6 +16,7 @@ from butler.app_loading import load_app
 from butler.cli.options import app_options, command_settings, setting_option
 from butler.errors import AppNotFound, ButlerError, SchemaOutdated, SettingsError
 from butler.log import configure_logging
+from butler.monitoring.probes import ProbeServer
 from butler_scheduler.process import SchedulerProcess
 
 if TYPE_CHECKING:
@@ -42,8 +44,17 @@ Exit codes:
 
 @click.command(epilog=EPILOG)
 @app_options
+@click.option(
+    "--http-port",
+    type=click.IntRange(0, 65_535),
+    default=None,
+    help="Serve /livez, /readyz and /metrics here (default: not at all).",
+)
+@click.option(
+    "--http-host", default="127.0.0.1", show_default=True, help="Address for --http-port."
+)
 @setting_option("--log-level", setting="log_level")
-def main(**_: object) -> None:
+def main(*, http_port: int | None, http_host: str, **_: object) -> None:
     """Push what is due, put back what was lost, rescue what dead workers held.
 
     Without an app it takes the URLs from BUTLER_REDIS_URL and BUTLER_DATABASE_URL.
@@ -63,7 +74,11 @@ def main(**_: object) -> None:
         )
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: process.stop())
-        process.run()
+        with ExitStack() as beside:
+            if http_port is not None:
+                server = ProbeServer(process.health.probed, host=http_host, port=http_port)
+                beside.enter_context(server)
+            process.run()
         butler.close()
     except (AppNotFound, SettingsError) as error:
         raise click.UsageError(str(error)) from error

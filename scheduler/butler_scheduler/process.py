@@ -19,10 +19,17 @@ from butler.errors import QueueUnavailable, StorageUnavailable
 from butler.hands import Hands
 from butler.ids import new_token
 from butler.log import log_event
+from butler.pushing import Pusher
 from butler.queues import QueueWire
 from butler.recovery import Recovery
+from butler.recurring.firing import Firer
+from butler_scheduler.clock_guard import ClockGuard
+from butler_scheduler.definition_sync import DefinitionSync
+from butler_scheduler.expirer import Expirer
 from butler_scheduler.leader import LEADER_LEASE_S, Leader
+from butler_scheduler.probing import SchedulerHealth
 from butler_scheduler.reconciler import Reconciler
+from butler_scheduler.recurring import Recurring
 from butler_scheduler.rescuer import WORKER_LEASE_S, Rescuer
 from butler_scheduler.rq_bridge import RqBridge, unregister_worker
 from butler_scheduler.rq_orders import RqOrders
@@ -67,6 +74,8 @@ class SchedulerProcess:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._services: list[Service] = []
+        self._leader: Leader | None = None
+        self.health = SchedulerHealth(lambda: self._services, leads=self._leads, clock=clock)
 
     def run(self) -> None:
         """Schedule until `stop` is called; then give leadership up and return.
@@ -132,12 +141,23 @@ class SchedulerProcess:
         redis = clone_redis(self._butler.redis, timeout_s=REDIS_TIMEOUT_S)
         wire = QueueWire(redis, ledger_id=storage.ledger_id())
         hands, clock = Hands(redis), self._clock
-        recovery = Recovery(storage, wire, hands)
-        leader = Leader(storage, holder=_own_name(), lease_s=self._leader_lease_s, clock=clock)
+        recovery, guard = Recovery(storage, wire, hands), ClockGuard(clock)
+        leader = self._leader = Leader(
+            storage, holder=_own_name(), lease_s=self._leader_lease_s, clock=clock
+        )
         log_event(logger, logging.INFO, "scheduler.started", holder=leader.holder)
         return [
             leader,
-            Stager(storage, wire=wire, leader=leader, clock=clock),
+            Stager(storage, wire=wire, leader=leader, guard=guard, clock=clock),
+            DefinitionSync(self._butler.recurring.sync, clock=clock),
+            Recurring(
+                storage,
+                firer=Firer(storage, pusher=Pusher(wire, clock=clock), clock=clock),
+                leader=leader,
+                guard=guard,
+                clock=clock,
+            ),
+            Expirer(storage, wire=wire, leader=leader, clock=clock),
             Reconciler(storage, wire=wire, hands=hands, leader=leader, clock=clock),
             Rescuer(
                 storage,
@@ -152,6 +172,9 @@ class SchedulerProcess:
             RqOrders(storage, wire=wire, recovery=recovery, leader=leader, clock=clock),
             RqRegistries(wire=wire, leader=leader, clock=clock),
         ]
+
+    def _leads(self) -> bool:
+        return self._leader is not None and self._leader.epoch() is not None
 
     def _stop_services(self) -> None:
         self._stopping.set()

@@ -36,7 +36,10 @@ class Service(ABC):
     def __init__(self, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock
         self._stop_asked = threading.Event()
+        self._alarm = threading.Event()
         self._thread: threading.Thread | None = None
+        self.ticked_at: float | None = None
+        self.failures = 0
 
     @abstractmethod
     def tick(self, now: float) -> float:
@@ -57,9 +60,14 @@ class Service(ABC):
             self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
             self._thread.start()
 
+    def wake(self) -> None:
+        """Let the next tick come at once; from any thread."""
+        self._alarm.set()
+
     def ask_to_stop(self) -> None:
         """Let the present tick be the last one; returns at once."""
         self._stop_asked.set()
+        self._alarm.set()
 
     def stop(self, *, timeout_s: float = 5.0) -> bool:
         """End after the present tick; False when that takes longer than ``timeout_s``."""
@@ -74,8 +82,10 @@ class Service(ABC):
         while not self.stopping:
             try:
                 pause_s = self.tick(self._clock.monotonic())
+                self.ticked_at = self._clock.monotonic()
             except Exception as error:  # noqa: BLE001 - whatever it is, the service goes on
                 failures += 1
+                self.failures += 1
                 self._log_failure(error, failures)
                 pause_s = min(FIRST_BACKOFF_S * 2 ** (failures - 1), LONGEST_BACKOFF_S)
             else:
@@ -84,7 +94,9 @@ class Service(ABC):
                         logger, logging.INFO, "service.recovered", service=self.name, after=failures
                     )
                 failures = 0
-            self._stop_asked.wait(pause_s)
+            # Cleared before the tick: what is heard during it is not lost.
+            self._alarm.wait(pause_s)
+            self._alarm.clear()
         try:
             self.wind_down()
         except Exception as error:  # noqa: BLE001 - nobody is left to handle it

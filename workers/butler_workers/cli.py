@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from butler.connections import check_redis
 from butler.errors import AppNotFound, ButlerError, SchemaOutdated, SettingsError
 from butler.ids import new_id
 from butler.log import configure_logging
+from butler.monitoring.probes import ProbeServer
 from butler_workers.child import ChildConfig
 from butler_workers.exits import EXIT_CONFIG
 from butler_workers.supervisor import Supervisor
@@ -53,9 +54,18 @@ Exit codes:
     is_flag=True,
     help="Run plain RQ jobs found on these queues too, one at a time beside each process.",
 )
+@click.option(
+    "--http-port",
+    type=click.IntRange(0, 65_535),
+    default=None,
+    help="Serve /livez, /readyz and /metrics here (default: not at all).",
+)
+@click.option(
+    "--http-host", default="127.0.0.1", show_default=True, help="Address for --http-port."
+)
 @click.option("--burst", is_flag=True, help="Work until the queues are empty, then exit.")
 @setting_option("--log-level", setting="log_level")
-def main(*, burst: bool, rq_jobs: bool, **_: object) -> None:
+def main(*, burst: bool, rq_jobs: bool, http_port: int | None, http_host: str, **_: object) -> None:
     """Run executions: a supervisor with worker processes, each with its own slots."""
     try:
         first = command_settings()
@@ -67,7 +77,12 @@ def main(*, burst: bool, rq_jobs: bool, **_: object) -> None:
         _check(butler, config.app)
         count = settings.processes or available_cpus()
         supervisor = Supervisor(butler, config, processes=count, burst=burst)
-        with _beside(supervisor, config, count=count) if rq_jobs else nullcontext():
+        with ExitStack() as beside:
+            if rq_jobs:
+                beside.enter_context(_rq_processes(supervisor, config, count=count))
+            if http_port is not None:
+                server = ProbeServer(supervisor.health.probed, host=http_host, port=http_port)
+                beside.enter_context(server)
             code = supervisor.run()
     except SettingsError as error:
         raise click.UsageError(str(error)) from error
@@ -101,7 +116,7 @@ def _config(settings: Settings, *, app: str, app_dir: str | None) -> ChildConfig
     )
 
 
-def _beside(supervisor: Supervisor, config: ChildConfig, *, count: int) -> RqProcesses:
+def _rq_processes(supervisor: Supervisor, config: ChildConfig, *, count: int) -> RqProcesses:
     from butler_workers.rq_jobs import RqJobsConfig
     from butler_workers.rq_processes import RqProcesses
 

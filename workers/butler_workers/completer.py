@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ from butler.executions import ExecutionStatus
 from butler.hands import Settled
 from butler.log import log_event
 from butler.storage.records import Claim
+from butler_workers.started import COUNTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,6 +50,12 @@ _RQ_STATUS = {
     ExecutionStatus.CANCELLED: "canceled",
     ExecutionStatus.SCHEDULED: "scheduled",
     ExecutionStatus.RETRYING: "scheduled",
+}
+
+_COUNTED_AS = {
+    ExecutionStatus.SUCCEEDED: "succeeded",
+    ExecutionStatus.FAILED: "failed",
+    ExecutionStatus.CANCELLED: "cancelled",
 }
 
 
@@ -88,6 +96,7 @@ class Completer:
         self._endings: SimpleQueue[Ending | None] = SimpleQueue()
         self._unsettled: list[Settled] = []
         self._pending: list[Ending] = []
+        self._ended: Counter[str] = Counter()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="butler-completer", daemon=True)
 
@@ -95,6 +104,11 @@ class Completer:
     def backlog(self) -> int:
         """Endings that are not written yet (about)."""
         return self._endings.qsize() + len(self._pending)
+
+    @property
+    def ended(self) -> tuple[int, ...]:
+        """How many attempts the ledger holds the end of, by `COUNTED`."""
+        return tuple(self._ended[name] for name in COUNTED)
 
     def start(self) -> None:
         """Begin to write."""
@@ -193,6 +207,8 @@ class Completer:
         queued = []
         dropped = []
         for ending, item in zip(batch, finished, strict=True):
+            if item.applied and item.status is not None:
+                self._ended[_COUNTED_AS.get(item.status, "returned")] += 1
             if not item.applied:
                 _log_zombie(ending, item)
                 dropped.append(ending.claimed.id)

@@ -223,6 +223,10 @@ class Fetcher:
                     unknown.append((item.id, name))
                 case ExecutionStatus.QUEUED if item.alone:
                     self._on_alone(item.id, name)
+                case ExecutionStatus.CANCELLED if item.expired is not None:
+                    log_event(logger, logging.INFO, "execution.expired", id=item.id)
+                    self._wire.withdraw([item.expired])
+                    dropped.append(item.id)
                 case ExecutionStatus.FAILED | ExecutionStatus.CANCELLED:
                     if not self._retried_from_rq(item.id):
                         dropped.append(item.id)

@@ -14,6 +14,7 @@ from butler.log import log_event
 if TYPE_CHECKING:
     from butler.app import Butler
     from butler_workers.children import ChildProcess
+    from butler_workers.probing import SupervisorHealth
 
 logger = logging.getLogger(__name__)
 
@@ -21,10 +22,14 @@ logger = logging.getLogger(__name__)
 class Heartbeats:
     """A thread that tells the ledger which children live, and the children what it answered."""
 
-    def __init__(self, butler: Butler, children: dict[str, ChildProcess]) -> None:
+    def __init__(
+        self, butler: Butler, children: dict[str, ChildProcess], *, health: SupervisorHealth
+    ) -> None:
         self._butler = butler
         self._children = children
+        self._health = health
         self._stopping = threading.Event()
+        self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="butler-heartbeats", daemon=True)
 
     def start(self) -> None:
@@ -34,7 +39,12 @@ class Heartbeats:
     def stop(self) -> None:
         """Beat no more."""
         self._stopping.set()
+        self._wake.set()
         self._thread.join(5.0)
+
+    def beat_now(self) -> None:
+        """A child has become ready: do not let it wait for its first heartbeat."""
+        self._wake.set()
 
     def beat(self) -> None:
         """One heartbeat for all children that are ready and alive."""
@@ -47,6 +57,7 @@ class Heartbeats:
             return
         sent_at = SYSTEM_CLOCK.monotonic()
         for reply in self._butler.storage.heartbeat(list(living)):
+            self._health.heartbeat()
             living[reply.worker_id].line.send(
                 "heartbeat",
                 lost=reply.lost,
@@ -55,7 +66,9 @@ class Heartbeats:
             )
 
     def _run(self) -> None:
-        while not self._stopping.wait(self._butler.settings.heartbeat_every_s):
+        while not self._stopping.is_set():
+            self._wake.wait(self._butler.settings.heartbeat_every_s)
+            self._wake.clear()
             try:
                 self.beat()
             except StorageUnavailable as error:

@@ -20,7 +20,8 @@ HEARTBEAT_S = 5.0
 class Lease:
     """Fresh while the newest acknowledged heartbeat is younger than ``lease_s``."""
 
-    def __init__(self, clock: Clock, *, lease_s: float = LEASE_S) -> None:
+    def __init__(self, clock: Clock, *, worker_id: str, lease_s: float = LEASE_S) -> None:
+        self.worker_id = worker_id
         self.lease_s = lease_s
         self._clock = clock
         self._sent_at = clock.monotonic()

@@ -27,10 +27,12 @@ from butler.clock import SYSTEM_CLOCK
 if TYPE_CHECKING:
     from typing import IO
 
-_HEAD = struct.Struct("=d")
+# When it last spoke, attempts in flight, endings unwritten, and how many ended in each `COUNTED`.
+_HEAD = struct.Struct("=dQQ4Q")
 _ENTRY = struct.Struct("=36sId")
 _EMPTY = bytes(_ENTRY.size)
 SILENT_S = 3.0
+COUNTED = ("succeeded", "failed", "cancelled", "returned")
 
 
 def table_slots(concurrency: int) -> int:
@@ -41,6 +43,15 @@ def table_slots(concurrency: int) -> int:
 def table_bytes(slots: int) -> int:
     """The size of a table for this many attempts at once."""
     return _HEAD.size + slots * _ENTRY.size
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """How a child stands; ``ended`` counts attempts by `COUNTED` (returned: to be run again)."""
+
+    in_flight: int = 0
+    backlog: int = 0
+    ended: tuple[int, ...] = (0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +68,7 @@ class StartedTable:
     def __init__(self, fd: int, slots: int) -> None:
         self._memory = mmap.mmap(fd, table_bytes(slots))
         self._free = list(range(slots))
-        self.speak()
+        self.speak(Vitals())
 
     def start(self, execution_id: str, attempt: int, until: float | None) -> int:
         """Note that an attempt starts; returns its entry."""
@@ -73,9 +84,11 @@ class StartedTable:
         self._memory[at : at + _ENTRY.size] = _EMPTY
         self._free.append(index)
 
-    def speak(self) -> None:
-        """Show that this process's threads still get to run."""
-        _HEAD.pack_into(self._memory, 0, time.monotonic())
+    def speak(self, vitals: Vitals) -> None:
+        """Show that this process's threads still get to run, and how it stands."""
+        _HEAD.pack_into(
+            self._memory, 0, time.monotonic(), vitals.in_flight, vitals.backlog, *vitals.ended
+        )
 
 
 class StartedView:
@@ -85,7 +98,7 @@ class StartedView:
         self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the view
         self._file.truncate(table_bytes(slots))
         self._memory = mmap.mmap(self._file.fileno(), table_bytes(slots))
-        _HEAD.pack_into(self._memory, 0, time.monotonic())
+        _HEAD.pack_into(self._memory, 0, time.monotonic(), 0, 0, 0, 0, 0, 0)
 
     @property
     def fd(self) -> int:
@@ -95,8 +108,12 @@ class StartedView:
     @property
     def silent(self) -> bool:
         """Whether the child has shown no life for a while although its process lives."""
-        (spoke_at,) = _HEAD.unpack_from(self._memory, 0)
-        return time.monotonic() - float(spoke_at) > SILENT_S
+        return time.monotonic() - float(_HEAD.unpack_from(self._memory, 0)[0]) > SILENT_S
+
+    def vitals(self) -> Vitals:
+        """How the child stood when it last spoke."""
+        _, in_flight, backlog, *ended = _HEAD.unpack_from(self._memory, 0)
+        return Vitals(in_flight, backlog, tuple(ended))
 
     def entries(self) -> dict[str, Started]:
         """What the child has started and not ended, by execution id."""

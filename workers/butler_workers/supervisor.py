@@ -29,6 +29,7 @@ from butler_workers.children import ChildProcess
 from butler_workers.exits import EXIT_CONFIG, describe_exit, is_orderly
 from butler_workers.funerals import Death, Funerals
 from butler_workers.heartbeats import Heartbeats
+from butler_workers.probing import SupervisorHealth
 from butler_workers.recycling import Recycling
 from butler_workers.solos import Solos, Suspect
 
@@ -65,7 +66,10 @@ class Supervisor:
         self._burst = BurstWatch(butler, config.queues) if burst else None
         self._looked_at = 0.0
         self._funerals = Funerals(butler)
-        self._heartbeats = Heartbeats(butler, self._children)
+        self.health = SupervisorHealth(
+            self._children, slots=config.concurrency, lease_s=config.lease_s
+        )
+        self._heartbeats = Heartbeats(butler, self._children, health=self.health)
         self._stop_requests = 0
         self._drain_deadline: float | None = None
         self._crashes = 0
@@ -85,6 +89,7 @@ class Supervisor:
         self._funerals.start()
         self._heartbeats.start()
         while not self._over():
+            self.health.turn()
             self._start_missing()
             self._hear_children()
             self._replace_overdue()
@@ -154,6 +159,7 @@ class Supervisor:
         match message["kind"]:
             case "ready":
                 child.ready = True
+                self._heartbeats.beat_now()
                 child.name = message["name"]
                 self._on_ready(child)
             case "alone":
@@ -198,6 +204,7 @@ class Supervisor:
                 self._selector.unregister(child.line)
             del self._children[worker_id]
             child.line.close()
+            self.health.bury(child.started.vitals())
             self._after_exit(child, code)
             child.started.close()
 
@@ -230,6 +237,7 @@ class Supervisor:
         now = time.monotonic()
         if self._drain_deadline is None:
             systemd.notify("STOPPING=1")
+            self.health.stopping = True
             self._drain_deadline = now + self._config.drain_timeout_s + DRAIN_SLACK_S
             for child in self._children.values():
                 child.drain(None)

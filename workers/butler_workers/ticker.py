@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from butler_workers.attempts import Attempt
     from butler_workers.presence import Presence
     from butler_workers.slots import Slots
-    from butler_workers.started import StartedTable
+    from butler_workers.started import StartedTable, Vitals
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +59,7 @@ class Ticker:
         clock: Clock,
         on_hand_back: Callable[[Attempt, Transition], None],
         started: StartedTable | None = None,
+        vitals: Callable[[], Vitals],
     ) -> None:
         self._attempts = attempts
         self._storage = storage
@@ -69,6 +70,7 @@ class Ticker:
         self._clock = clock
         self._on_hand_back = on_hand_back
         self._started = started
+        self._vitals = vitals
         self._progress_at = 0.0
         self._tell_at = 0.0
         self._wake = threading.Event()
@@ -97,7 +99,7 @@ class Ticker:
         running = [attempt for attempt in self._attempts() if not attempt.over]
         self._presence.keep(now, busy=bool(running))
         if self._started is not None:
-            self._started.speak()
+            self._started.speak(self._vitals())
         self._interrupt_overdue(running, now)
         self._hand_back_unstarted(now)
         self._announce(running, now)

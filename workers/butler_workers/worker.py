@@ -24,14 +24,16 @@ from butler.hands import Hand
 from butler.ids import new_id
 from butler.lifecycle import UNKNOWN_TASK, hand_back
 from butler.log import log_event
-from butler.storage.records import Claim, WorkerRegistration
+from butler.storage.records import WorkerRegistration
 from butler_workers.attempts import GRACE_S, Attempt, Interrupt, hand_back_for_later
+from butler_workers.claims import HeldClaims
 from butler_workers.completer import Completer, Ending
 from butler_workers.fetch import Fetcher
 from butler_workers.lease import LEASE_S, Lease
 from butler_workers.life import Life
 from butler_workers.presence import Presence
 from butler_workers.slots import Slots
+from butler_workers.started import Vitals
 from butler_workers.ticker import Ticker, announcement
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from butler.app import Butler
     from butler.clock import Clock
     from butler.lifecycle import Transition
-    from butler.storage.records import Claimed, HeartbeatReply, RunningAttempt
+    from butler.storage.records import Claimed, HeartbeatReply
     from butler_workers.isolation import ProcessPool
     from butler_workers.started import StartedTable
 
@@ -89,12 +91,10 @@ class Worker:
         self._clock = clock
         self._report_lost = on_lost or (lambda: None)
         self._attempts: dict[str, Attempt] = {}
-        self._strays: dict[tuple[str, int], float] = {}
-        self._unknown_running: dict[str, int] = {}
         self._lock = threading.Lock()
         self._drain_until = math.inf
         self._grace_s = grace_s
-        self.lease = Lease(clock, lease_s=lease_s)
+        self.lease = Lease(clock, worker_id=self.id, lease_s=lease_s)
         storage, wire = butler.storage, butler.wire
         self._storage = storage
         self.hand = hand or Hand(
@@ -110,6 +110,9 @@ class Worker:
             grace_s=grace_s,
         )
         self.life = Life(butler, self.slots)
+        self._claims = HeldClaims(
+            self._attempts, storage=storage, slots=self.slots, lease=self.lease, clock=clock
+        )
         self._completer = Completer(
             storage=storage,
             wire=wire,
@@ -145,6 +148,7 @@ class Worker:
             clock=clock,
             on_hand_back=self._ended,
             started=started,
+            vitals=self._vitals,
         )
 
     @property
@@ -225,8 +229,7 @@ class Worker:
         for running in reply.running:
             if running.cancel_requested and running.id in self._attempts:
                 self.cancel(running.id)
-        self._hand_back_strays(reply.running)
-        self._reassert_lost_claims(reply.running, sent_at)
+        self._claims.compare(reply.running, sent_at=sent_at)
 
     def lose(self) -> None:
         """The ledger gave this worker up: end everything, write nothing. Final."""
@@ -277,6 +280,13 @@ class Worker:
     def _run_alone_here(self, execution_id: str, list_name: str) -> None:
         self._fetcher.claim([(execution_id, list_name)], solo=True)
 
+    def _vitals(self) -> Vitals:
+        return Vitals(
+            in_flight=self.slots.in_flight,
+            backlog=self._completer.backlog,
+            ended=self._completer.ended,
+        )
+
     def _claimed(self, won: Sequence[Claimed]) -> None:
         now = self._clock.monotonic()
         attempts = []
@@ -315,52 +325,6 @@ class Worker:
     def _written(self, ids: Sequence[str]) -> None:
         for execution_id in ids:
             self._attempts.pop(execution_id, None)
-
-    def _hand_back_strays(self, running: Sequence[RunningAttempt]) -> None:
-        """Rows that run under this id but not in this process, for a whole lease: hand them back.
-
-        They come from a claim whose answer never arrived and was not repeated in time.
-        """
-        now = self._clock.monotonic()
-        strays = {(row.id, row.attempt): row for row in running if row.id not in self._attempts}
-        self._strays = {key: self._strays.get(key, now) for key in strays}
-        old = [
-            strays[key] for key, since in self._strays.items() if now - since > self.lease.lease_s
-        ]
-        if old:
-            log_event(logger, logging.WARNING, "attempts.strayed", count=len(old))
-            reason = "its claim was never answered"
-            self._storage.finish([hand_back(row, reason=reason) for row in old])
-
-    def _reassert_lost_claims(self, running: Sequence[RunningAttempt], sent_at: float) -> None:
-        """Claim again what runs here and no longer there, twice in a row: Postgres lost it."""
-        there = {row.id for row in running}
-        missing = {
-            attempt.claimed.id: self._unknown_running.get(attempt.claimed.id, 0) + 1
-            for attempt in list(self._attempts.values())
-            if attempt.claimed.id not in there
-            and not attempt.over
-            and attempt.started_at is not None
-            and attempt.started_at < sent_at
-        }
-        self._unknown_running = missing
-        for execution_id, times in missing.items():
-            attempt = self._attempts.get(execution_id)
-            if times >= 2 and attempt is not None:
-                self._reassert(attempt)
-
-    def _reassert(self, attempt: Attempt) -> None:
-        claimed = attempt.claimed
-        reply = self._storage.claim(
-            Claim(
-                worker_id=self.id, token=claimed.claim_token, ids=(claimed.id,), solo=claimed.alone
-            )
-        )
-        if not any(won.attempt == claimed.attempt for won in reply.won):
-            row = reply.refused[0].status if reply.refused else None
-            log_event(logger, logging.WARNING, "claim.superseded", id=claimed.id, row=row)
-            reason = f"the ledger has it as {row or 'gone'}"
-            self.slots.interrupt(attempt, Interrupt.LOST, reason)
 
     def _open_hand(self) -> None:
         while True:

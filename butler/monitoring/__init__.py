@@ -1,0 +1,1 @@
+"""How Butler's processes show themselves: probes, and numbers for Prometheus."""
