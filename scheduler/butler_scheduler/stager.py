@@ -1,4 +1,8 @@
-"""The stager: what is scheduled or retrying and due becomes queued."""
+"""The stager: what is scheduled or retrying and due becomes queued.
+
+It looks ten times a second, and sooner when the next row is due or when the ledger tells that a
+transaction has brought some: what was enqueued in a transaction is to run when that commits.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import logging
 from typing import TYPE_CHECKING, ClassVar
 
 from butler.clock import SYSTEM_CLOCK
-from butler.errors import QueueUnavailable
+from butler.errors import QueueUnavailable, StorageUnavailable
 from butler.log import log_event
 from butler.storage.base import MAX_BATCH
 from butler_scheduler.service import Service
@@ -14,7 +18,8 @@ from butler_scheduler.service import Service
 if TYPE_CHECKING:
     from butler.clock import Clock
     from butler.queues import QueueWire
-    from butler.storage.base import Storage
+    from butler.storage.base import Listening, Storage
+    from butler_scheduler.clock_guard import ClockGuard
     from butler_scheduler.leader import Leader
 
 logger = logging.getLogger(__name__)
@@ -40,6 +45,7 @@ class Stager(Service):
         *,
         wire: QueueWire,
         leader: Leader,
+        guard: ClockGuard | None = None,
         batch: int = MAX_BATCH,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -47,7 +53,24 @@ class Stager(Service):
         self._storage = storage
         self._wire = wire
         self._leader = leader
+        self._guard = guard
         self._batch = batch
+        self._listening: Listening | None = None
+
+    def start(self) -> None:
+        """Begin to tick, and to hear of what transactions bring."""
+        if self._listening is None and not self.stopping:
+            try:
+                self._listening = self._storage.listen(self.wake)
+            except StorageUnavailable as error:
+                # Looking finds it as well, a little later.
+                log_event(logger, logging.WARNING, "stager.not_listening", error=error)
+        super().start()
+
+    def wind_down(self) -> None:
+        """Hear no more."""
+        if self._listening is not None:
+            self._listening.close()
 
     def tick(self, now: float) -> float:  # noqa: ARG002 - due times use the ledger's clock
         """Stage what is due; sleeps exactly until the next known due time, at most 100 ms."""
@@ -56,6 +79,8 @@ class Stager(Service):
         # A read: idle schedulers must not take row locks ten times a second.
         due_in_s = self._storage.next_due_in_s()
         if due_in_s is not None and due_in_s <= 0:
+            if self._guard is not None and self._guard.holds(self._storage.now()):
+                return LOOK_EVERY_S
             return GATHER_S if self._stage() else LOOK_EVERY_S
         return LOOK_EVERY_S if due_in_s is None else min(due_in_s, LOOK_EVERY_S)
 
