@@ -93,6 +93,11 @@ class AsyncHandle(Generic[R_co]):
         """Whether the enqueue put it on its queue."""
         return self._handle.pushed
 
+    @property
+    def replaced(self) -> bool:
+        """Whether what held the unique key still waited and now does this instead."""
+        return self._handle.replaced
+
     async def execution(self) -> Execution:
         """As `Handle.execution`."""
         return await self._handle.aexecution()

@@ -11,31 +11,23 @@ from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from butler.app_name import module_of_caller
 from butler.backends import Backends
 from butler.clock import SYSTEM_CLOCK, MovableClock
-from butler.enqueueing import (
-    Plan,
-    key_of_definition,
-    key_of_spec,
-    new_execution,
-    plan_of_definition,
-    plan_of_spec,
-    write_and_push,
-)
-from butler.errors import ButlerError, TaskNotBound, UnknownTask
+from butler.errors import ButlerError, TaskNotBound
 from butler.extending import Extensible
 from butler.function_tasks import FunctionTask, TaskDecorator
 from butler.handles import Handle
 from butler.including import Include, watch
 from butler.known_tasks import KnownTasks
-from butler.operating import Operator
-from butler.producing import Order, Parent, Producer
+from butler.placing import Placer
+from butler.recurring.owner import RecurringOwner
 from butler.registry import TaskRegistry
 from butler.task_spec import TaskSpec, spec_of_instance, spec_of_object
 from butler.tasks import Binding, Task, class_binding, class_spec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
     from contextlib import AbstractContextManager
 
     from redis import Redis
@@ -48,20 +40,21 @@ if TYPE_CHECKING:
     from butler.queues import QueueWire
     from butler.settings import Settings
     from butler.storage.base import Storage
-    from butler.storage.records import NewExecution, TaskDefinition
+    from butler.storage.records import TaskDefinition
 
 T = TypeVar("T")
 
 
-class Butler(Producer, Operator, Extensible):
+class Butler(Placer, RecurringOwner):
     """Registers tasks, enqueues them, and looks after their executions.
 
     ``redis_url`` and ``database_url`` default to the settings (``BUTLER_REDIS_URL``,
     ``BUTLER_DATABASE_URL``, ``butler.toml``). ``redis`` and ``storage`` are used instead of what
-    the URLs name; they stay the caller's to close. ``include`` names the modules in which tasks
-    are, or packages whose ``tasks`` modules are meant; they are imported when that is first
-    needed (`import_tasks`). ``lifespan`` is what `Butler.lifespan` takes. Safe to use from many
-    threads, and after a fork.
+    the URLs name; they stay the caller's to close. ``name`` is the application's, by default that
+    of the module that makes its Butler: it marks what code declares. ``include`` names the modules
+    in which tasks are, or packages whose ``tasks`` modules are meant; they are imported when that
+    is first needed (`import_tasks`). ``lifespan`` is what `Butler.lifespan` takes. Safe to use from
+    many threads, and after a fork.
     """
 
     def __init__(
@@ -69,6 +62,7 @@ class Butler(Producer, Operator, Extensible):
         redis_url: str | None = None,
         database_url: str | None = None,
         *,
+        name: str | None = None,
         include: Iterable[str] = (),
         lifespan: LifespanFn | None = None,
         redis: Redis | None = None,
@@ -76,6 +70,7 @@ class Butler(Producer, Operator, Extensible):
         settings: Settings | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        self.name = name or module_of_caller()
         self._urls = {"redis_url": redis_url, "database_url": database_url}
         self._settings = settings
         self._clock = clock
@@ -223,63 +218,6 @@ class Butler(Producer, Operator, Extensible):
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _place(self, orders: Sequence[Order], *, parent: Parent | None = None) -> list[Handle[Any]]:
-        if self._chain.around_enqueue:
-            return self._chain.enqueue(orders, lambda passed: self._write(passed, parent))
-        return self._write(orders, parent)
-
-    def _write(self, orders: Sequence[Order], parent: Parent | None) -> list[Handle[Any]]:
-        prepared = [self._prepared(order, parent) for order in orders]
-        written = write_and_push(
-            [execution for execution, _ in prepared],
-            storage=self.storage,
-            pusher=self.pusher,
-            clock=self._clock,
-        )
-        return [
-            Handle(self, row.id, result=plan.result, created=row.created, pushed=row.pushed)
-            for row, (_, plan) in zip(written, prepared, strict=True)
-        ]
-
-    async def _aplace(
-        self, orders: Sequence[Order], *, parent: Parent | None = None
-    ) -> list[Handle[Any]]:
-        return await self.in_thread(partial(self._place, orders, parent=parent))
-
-    def _place_again(self, execution: NewExecution) -> Handle[Any]:
-        row = write_and_push(
-            [execution], storage=self.storage, pusher=self.pusher, clock=self._clock
-        )[0]
-        spec = self.registry.find(execution.task)
-        result = spec.result if spec else None
-        return Handle(self, row.id, result=result, created=row.created, pushed=row.pushed)
-
-    def _fingerprint_of(self, task: str) -> str | None:
-        spec = self.registry.find(task)
-        if spec is not None:
-            return spec.fingerprint
-        try:
-            return self._known.get(task).fingerprint
-        except UnknownTask:
-            return None
-
-    def _prepared(self, order: Order, parent: Parent | None) -> tuple[NewExecution, Plan]:
-        spec = self._spec_of(order.task)
-        if spec is None:
-            definition = self._known.get(order.task, also_known=self.registry.names())
-            plan = plan_of_definition(definition)
-            limit = self.settings.max_request_bytes
-            text = self._known.encode(definition, order.request, max_bytes=limit)
-            key = key_of_definition(definition, order.options)
-        else:
-            settings = self.settings
-            plan = plan_of_spec(spec, settings.task_defaults)
-            request = spec.request.validate(order.request)
-            text = spec.request.encode(request, max_bytes=settings.max_request_bytes)
-            key = key_of_spec(spec, request)
-        made = new_execution(plan, text, unique_key=key, options=order.options, parent=parent)
-        return made, plan
 
     def _add(self, task: object, *, claim: bool) -> None:
         spec, sources, binding = _definition(task)

@@ -143,6 +143,9 @@ class Backends:
             pool_size=settings.pool_size,
             prepared_statements=settings.prepared_statements,
             max_progress_updates=settings.max_progress_updates,
+            unique_wait_s=settings.unique_wait_s,
+            direct_url=settings.direct_url,
+            notify=settings.notify,
         )
 
     def _new_redis(self) -> Redis:

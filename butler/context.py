@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from butler.app import Butler
     from butler.clock import Clock
     from butler.handles import Handle
+    from butler.joining import Transaction
     from butler.producing import Order, Parent
     from butler.storage.records import Claimed
 
@@ -313,13 +314,26 @@ class TaskContext(Producer):
         await self._control.cancelled_within(duration_s)
         self.raise_if_cancelled()
 
-    def _place(self, orders: Sequence[Order], *, parent: Parent | None = None) -> list[Handle[Any]]:
-        return self._butler._place(orders, parent=parent or self._as_parent())  # noqa: SLF001
+    def _place(
+        self,
+        orders: Sequence[Order],
+        *,
+        parent: Parent | None = None,
+        transaction: Transaction | None = None,
+    ) -> list[Handle[Any]]:
+        parent = parent or self._as_parent()
+        return self._butler._place(orders, parent=parent, transaction=transaction)  # noqa: SLF001
 
     async def _aplace(
-        self, orders: Sequence[Order], *, parent: Parent | None = None
+        self,
+        orders: Sequence[Order],
+        *,
+        parent: Parent | None = None,
+        transaction: Transaction | None = None,
     ) -> list[Handle[Any]]:
-        return await self._butler._aplace(orders, parent=parent or self._as_parent())  # noqa: SLF001
+        parent = parent or self._as_parent()
+        place = self._butler._aplace  # noqa: SLF001
+        return await place(orders, parent=parent, transaction=transaction)
 
     def _as_parent(self) -> Parent:
         from butler.producing import Parent

@@ -31,6 +31,7 @@ from butler.tasks import Binding
 if TYPE_CHECKING:
     from butler.app import Butler
     from butler.handles import Handle
+    from butler.joining import Placeholders
     from butler.options import EnqueueOptions, TaskOptionFields, TaskOptions
     from butler.results import TaskResult
 
@@ -113,6 +114,34 @@ class FunctionTask(Generic[Fn, Req, Res]):
     ) -> Handle[Any]:
         """`enqueue` for a coroutine."""
         return await self._butler.aenqueue(self, request, **options)
+
+    @overload
+    def statement(
+        self: FunctionTask[Any, None, Res],
+        /,
+        *,
+        placeholders: Placeholders = "$1",
+        **options: Unpack[EnqueueOptions],
+    ) -> tuple[str, tuple[str | None, ...]]: ...
+    @overload
+    def statement(
+        self,
+        request: Req,
+        /,
+        *,
+        placeholders: Placeholders = "$1",
+        **options: Unpack[EnqueueOptions],
+    ) -> tuple[str, tuple[str | None, ...]]: ...
+    def statement(
+        self,
+        request: Any = None,
+        /,
+        *,
+        placeholders: Placeholders = "$1",
+        **options: Unpack[EnqueueOptions],
+    ) -> tuple[str, tuple[str | None, ...]]:
+        """The SQL that enqueues it, for a driver of yours; as `Butler.statement`."""
+        return self._butler.statement(self, request, placeholders=placeholders, **options)
 
     def handle(self, execution_id: str) -> Handle[Res]:
         """The handle of an execution of this task, by its id; nothing is looked up."""

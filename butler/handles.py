@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from butler import uncommitted
 from butler.blocking import warn_if_loop_blocked
 from butler.durations import seconds
 from butler.errors import TaskCancelled, TaskFailed
@@ -26,12 +27,13 @@ class Handle(Generic[R_co]):
 
     ``created`` is false when an unfinished execution already held the unique key: the handle is
     of that one. ``pushed`` tells whether this call put it on its queue; where it did not (Redis is
-    away, it is not due yet, it was there before) the scheduler does when it is time.
+    away, it is not due yet, it was there before, your transaction is still open) the scheduler does
+    when it is time. ``replaced`` is true when that holder still waited and now does this instead.
 
     In a coroutine use the awaited forms, whose names begin with ``a``: ``await handle.aresult()``.
     """
 
-    __slots__ = ("_operator", "_result", "created", "id", "pushed")
+    __slots__ = ("_operator", "_result", "_transaction_id", "created", "id", "pushed", "replaced")
 
     def __init__(
         self,
@@ -41,40 +43,50 @@ class Handle(Generic[R_co]):
         result: Codec | None = None,
         created: bool = False,
         pushed: bool = False,
+        replaced: bool = False,
+        transaction_id: str | None = None,
     ) -> None:
         self._operator = operator
         self._result = result
+        self._transaction_id = transaction_id
         self.id = execution_id
         self.created = created
         self.pushed = pushed
+        self.replaced = replaced
 
     def execution(self) -> Execution:
         """Everything the ledger knows about it now; raises `ExecutionNotFound`."""
         warn_if_loop_blocked("handle.execution()", awaited="await handle.aexecution()")
-        return self._operator.get_or_raise(self.id)
+        return self._read()
 
     async def aexecution(self) -> Execution:
         """`execution` for a coroutine."""
-        return await self._operator.in_thread(lambda: self._operator.get_or_raise(self.id))
+        return await self._operator.in_thread(self._read)
 
     @property
     def status(self) -> ExecutionStatus:
         """Its status now, read from the ledger; raises `ExecutionNotFound`."""
         warn_if_loop_blocked("handle.status", awaited="(await handle.aexecution()).status")
-        return self._operator.get_or_raise(self.id).status
+        return self._read().status
 
     def result(self, *, timeout_s: float | timedelta | None = None) -> R_co:
         """Wait for the end, at most ``timeout_s``, and return the task's result.
 
         Raises `TaskFailed`, `TaskCancelled`, `ExecutionNotFound`, or `WaitTimeout` with the
-        execution going on. Raises `StorageUnavailable` when the ledger is away at the beginning;
-        later it is waited for. Blocks the thread, and costs nothing else: see ``butler.listening``.
+        execution going on. While the transaction it was enqueued in is open, it waits for that
+        too. Raises `StorageUnavailable` when the ledger is away at the beginning; later it is
+        waited for. Blocks the thread, and costs nothing else: see ``butler.listening``.
         """
         from butler.waiting import wait_for_end
 
         warn_if_loop_blocked("handle.result()", awaited="await handle.aresult()")
         limit_s = _limit_s(timeout_s)
-        execution = self._operator.get_or_raise(self.id)
+        if self._transaction_id is None:
+            execution = self._operator.get_or_raise(self.id)
+        else:
+            until = uncommitted.Until(limit_s)
+            execution = uncommitted.wait(self._operator, self.id, self._transaction_id, until)
+            limit_s = until.left_s
         listener = self._operator.listener
         return self._result_of(wait_for_end(execution, listener=listener, timeout_s=limit_s))
 
@@ -83,6 +95,10 @@ class Handle(Generic[R_co]):
         from butler.waiting import end_of
 
         limit_s = _limit_s(timeout_s)
+        if self._transaction_id is not None:
+            until = uncommitted.Until(limit_s)
+            await uncommitted.wait_async(self._operator, self.id, self._transaction_id, until)
+            limit_s = until.left_s
         listener = self._operator.listener
         return self._result_of(await end_of(self.id, listener=listener, timeout_s=limit_s))
 
@@ -109,6 +125,11 @@ class Handle(Generic[R_co]):
     async def acancel(self) -> bool:
         """`cancel` for a coroutine."""
         return await self._operator.in_thread(lambda: self._operator.cancel(self.id))
+
+    def _read(self) -> Execution:
+        if self._transaction_id is None:
+            return self._operator.get_or_raise(self.id)
+        return uncommitted.read(self._operator, self.id, self._transaction_id)
 
     def _result_of(self, execution: Execution) -> R_co:
         if execution.status is ExecutionStatus.FAILED:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from butler.durations import seconds
 from butler.errors import DefinitionError, InvalidOption, did_you_mean
@@ -18,6 +18,10 @@ from butler.executions import Priority
 from butler.queue_names import DEFAULT_QUEUE, check_queue_name
 from butler.retries import RetryPolicy
 
+if TYPE_CHECKING:
+    from butler.joining import Transaction
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 PriorityLike = Priority | Literal["high", "normal", "low"]
@@ -67,18 +71,24 @@ class EnqueueOptions(TypedDict, total=False):
     """What one enqueue may set; None is the same as leaving it out, and then the task decides.
 
     ``delay_s`` counts seconds from the ledger's now, ``run_at`` is an aware datetime; only one of
-    them. ``tags`` are added to the task's. ``max_attempts`` counts the first attempt.
+    them. No attempt starts after ``expires_at``, an aware datetime. ``replace`` lets the execution
+    that holds the unique key do this instead, if it still waits. ``tags`` are added to the task's.
+    ``max_attempts`` counts the first attempt. ``transaction`` is a connection of yours: the
+    execution exists when you commit, and never if you do not.
     """
 
     delay_s: float | timedelta | None
     run_at: datetime | None
+    expires_at: datetime | None
     queue: str | None
     priority: PriorityLike | None
     unique_key: str | None
+    replace: bool | None
     user_id: str | None
     tags: Iterable[str] | None
     max_attempts: int | None
     timeout_s: float | timedelta | None
+    transaction: Transaction | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +175,8 @@ def check_enqueue_options(options: Mapping[str, Any]) -> dict[str, Any]:
             checked[name] = check(value)
     if "delay_s" in checked and "run_at" in checked:
         raise InvalidOption("delay_s and run_at exclude each other: both say when to run")
+    if "run_at" in checked and checked.get("expires_at", _NEVER) <= checked["run_at"]:
+        raise InvalidOption("expires_at must be later than run_at: it would never start")
     return checked
 
 
@@ -283,6 +295,16 @@ def _check_run_at(value: object) -> datetime:
     return check_aware("run_at", value)
 
 
+def _check_expires_at(value: object) -> datetime:
+    return check_aware("expires_at", value)
+
+
+def _check_replace(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidOption(f"replace must be True or False, got {value!r}")
+    return value
+
+
 def _check_isolation(value: object) -> Isolation:
     if value not in ("async", "thread", "process"):
         raise InvalidOption(f"isolation must be 'async', 'thread' or 'process', got {value!r}")
@@ -326,9 +348,11 @@ _TASK_CHECKS: Mapping[str, Callable[[Any], Any]] = {
 _ENQUEUE_CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "delay_s": _check_delay,
     "run_at": _check_run_at,
+    "expires_at": _check_expires_at,
     "queue": check_queue_name,
     "priority": _check_priority,
     "unique_key": check_unique_key,
+    "replace": _check_replace,
     "user_id": check_user_id,
     "tags": _check_tags,
     "max_attempts": _check_max_attempts,
@@ -347,7 +371,13 @@ _ELSEWHERE = {
     "aliases": "aliases=... where the task is defined",
     "delay_s": "delay_s=... where the task is enqueued",
     "run_at": "run_at=... where the task is enqueued",
+    "expires_at": "expires_at=... where the task is enqueued",
+    "replace": "replace=True where the task is enqueued",
+    "transaction": "transaction=... where the task is enqueued",
     "user_id": "user_id=... where the task is enqueued",
     "countdown": "delay_s=... where the task is enqueued",
     "eta": "run_at=... where the task is enqueued",
+    "expires": "expires_at=... where the task is enqueued",
+    "debounce": "unique_key=..., replace=True, delay_s=... where the task is enqueued",
+    "connection": "transaction=... where the task is enqueued",
 }

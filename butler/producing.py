@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from butler.function_tasks import FunctionTask
     from butler.handles import Handle
+    from butler.joining import Transaction
     from butler.options import EnqueueOptions
     from butler.results import TaskResult
     from butler.tasks import Task, TaskLike
@@ -105,10 +106,14 @@ class Producer(ABC):
 
         Raises `InvalidRequest`, `InvalidOption`, `UnknownTask` or `TaskNotBound` with nothing
         written, `StorageUnavailable` when the ledger is away, `EnqueueUnknown` when it went away
-        in mid-commit. A Redis that is away is no error: the scheduler pushes it later.
+        in mid-commit. A Redis that is away is no error: the scheduler pushes it later. With
+        ``transaction`` it is part of that transaction, and raises `TransactionRefused` where it
+        cannot be.
         """
         warn_if_loop_blocked("enqueue()", awaited="await ….aenqueue(...)")
-        return self._place([Order(task=task, request=request, options=options)])[0]
+        transaction = options.pop("transaction", None)
+        order = Order(task=task, request=request, options=options)
+        return self._place([order], transaction=transaction)[0]
 
     @overload
     async def aenqueue(
@@ -154,8 +159,9 @@ class Producer(ABC):
         self, task: Any, request: Any = None, /, **options: Unpack[EnqueueOptions]
     ) -> Handle[Any]:
         """`enqueue` for a coroutine: done in a thread, so that the event loop goes on."""
-        handles = await self._aplace([Order(task=task, request=request, options=options)])
-        return handles[0]
+        transaction = options.pop("transaction", None)
+        order = Order(task=task, request=request, options=options)
+        return (await self._aplace([order], transaction=transaction))[0]
 
     @overload
     def enqueue_many(
@@ -178,8 +184,10 @@ class Producer(ABC):
         atomic: an error after the first chunk carries a note saying how many are written.
         """
         warn_if_loop_blocked("enqueue_many()", awaited="await ….aenqueue_many(...)")
+        transaction = options.pop("transaction", None)
         return self._place(
-            [Order(task=task, request=request, options=options) for task, request in items]
+            [Order(task=task, request=request, options=options) for task, request in items],
+            transaction=transaction,
         )
 
     @overload
@@ -198,16 +206,28 @@ class Producer(ABC):
         self, items: Iterable[tuple[Any, Any]], /, **options: Unpack[EnqueueOptions]
     ) -> list[Handle[Any]]:
         """`enqueue_many` for a coroutine."""
+        transaction = options.pop("transaction", None)
         return await self._aplace(
-            [Order(task=task, request=request, options=options) for task, request in items]
+            [Order(task=task, request=request, options=options) for task, request in items],
+            transaction=transaction,
         )
 
     @abstractmethod
-    def _place(self, orders: Sequence[Order], *, parent: Parent | None = None) -> list[Handle[Any]]:
+    def _place(
+        self,
+        orders: Sequence[Order],
+        *,
+        parent: Parent | None = None,
+        transaction: Transaction | None = None,
+    ) -> list[Handle[Any]]:
         """Check, write and push; one handle each, in order."""
 
     @abstractmethod
     async def _aplace(
-        self, orders: Sequence[Order], *, parent: Parent | None = None
+        self,
+        orders: Sequence[Order],
+        *,
+        parent: Parent | None = None,
+        transaction: Transaction | None = None,
     ) -> list[Handle[Any]]:
         """`_place` in a thread."""

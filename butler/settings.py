@@ -100,6 +100,23 @@ class Settings(BaseSettings):
         True,
         description="`false` for a pooler that does not show itself; PgBouncer is noticed",
     )
+    database_direct_url: SecretStr | None = Field(
+        None,
+        description="the same database past any pooler, where the scheduler listens for "
+        "transactional enqueues; without it, `database_url` unless a pooler is there",
+    )
+    notify: bool = Field(
+        True,
+        description="`false` keeps transactional enqueues from sending a NOTIFY, which makes "
+        "commits that send one wait for each other; then they are found within a second",
+    )
+    unique_wait_s: float = Field(
+        2.0,
+        ge=0,
+        le=3600,
+        description="how long an enqueue waits for a unique key that an open transaction has "
+        "written, before it raises `UniqueKeyBusy`",
+    )
     max_progress_updates: int = Field(
         100, ge=1, le=100_000, description="how many progress reports of one execution are kept"
     )
@@ -202,6 +219,12 @@ class Settings(BaseSettings):
     def need_database_url(self) -> str:
         """The URL in clear; raises `SettingsError` when there is none."""
         return _needed("database_url", self.database_url)
+
+    @property
+    def direct_url(self) -> str | None:
+        """`database_direct_url` in clear."""
+        url = self.database_direct_url
+        return None if url is None else url.get_secret_value()
 
     @property
     def heartbeat_every_s(self) -> float:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from butler.app import Butler
     from butler.context import TaskContext
     from butler.handles import Handle
+    from butler.joining import Placeholders
     from butler.results import TaskResult
     from butler.retries import RetryPolicy
 
@@ -181,6 +182,38 @@ class Task(Generic[Req, Res]):
     ) -> Handle[Any]:
         """`enqueue` for a coroutine."""
         return await cls._the_butler().aenqueue(cls, request, **options)
+
+    @overload
+    @classmethod
+    def statement(
+        cls: type[Task[None, Res]],
+        /,
+        *,
+        placeholders: Placeholders = "$1",
+        **options: Unpack[EnqueueOptions],
+    ) -> tuple[str, tuple[str | None, ...]]: ...
+    @overload
+    @classmethod
+    def statement(
+        cls,
+        request: Req,
+        /,
+        *,
+        placeholders: Placeholders = "$1",
+        **options: Unpack[EnqueueOptions],
+    ) -> tuple[str, tuple[str | None, ...]]: ...
+    @classmethod
+    def statement(
+        cls,
+        request: Any = None,
+        /,
+        *,
+        placeholders: Placeholders = "$1",
+        **options: Unpack[EnqueueOptions],
+    ) -> tuple[str, tuple[str | None, ...]]:
+        """The SQL that enqueues it, for a driver of yours; as `Butler.statement`."""
+        butler = cls._butler_binding.the_butler(cls.__name__, module=cls.__module__)
+        return butler.statement(cls, request, placeholders=placeholders, **options)
 
     @classmethod
     def handle(cls, execution_id: str) -> Handle[Res]:

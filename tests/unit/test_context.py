@@ -26,11 +26,11 @@ class RecordingProducer(Producer):
     def __init__(self):
         self.placed = []
 
-    def _place(self, orders, *, parent=None):
+    def _place(self, orders, *, parent=None, transaction=None):
         self.placed.append((list(orders), parent))
         return list(orders)
 
-    async def _aplace(self, orders, *, parent=None):
+    async def _aplace(self, orders, *, parent=None, transaction=None):
         return self._place(orders, parent=parent)
 
 

@@ -143,5 +143,5 @@ def test_a_variable_that_is_no_setting_is_found_with_what_was_meant(monkeypatch)
     assert unknown_variables() == ['BUTLER_POOLSIZE; did you mean "BUTLER_POOL_SIZE"?']
 
 
-def test_both_urls_are_secrets():
-    assert set(SECRETS) == {"redis_url", "database_url"}
+def test_urls_are_secrets():
+    assert set(SECRETS) == {"redis_url", "database_url", "database_direct_url"}

@@ -1,0 +1,511 @@
+"""``transaction=`` with psycopg: the execution commits and rolls back with the user's rows."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+from transaction_scenes import Order, ids, make_table, new_butler, rows_of
+
+from butler.errors import (
+    ExecutionNotFound,
+    InvalidOption,
+    InvalidRequest,
+    TransactionRefused,
+    UniqueKeyBusy,
+    WaitTimeout,
+)
+from butler.executions import ExecutionStatus
+
+S = ExecutionStatus
+
+
+@pytest.fixture
+def scene(redis_url, database_url):
+    make_table(database_url)
+    butler, ship, bill = new_butler(redis_url, database_url)
+    with butler:
+        yield butler, ship, bill
+
+
+@pytest.fixture
+def butler(scene):
+    return scene[0]
+
+
+@pytest.fixture
+def ship(scene):
+    return scene[1]
+
+
+@pytest.fixture
+def bill(scene):
+    return scene[2]
+
+
+@pytest.fixture
+def connection(database_url, scene):
+    with psycopg.connect(database_url) as connection:
+        yield connection
+
+
+def insert_order(connection, n=1):
+    connection.execute("INSERT INTO orders VALUES (%s)", (n,))
+
+
+def test_it_is_there_when_the_transaction_commits(butler, ship, connection, database_url):
+    insert_order(connection)
+    handle = ship.enqueue(Order(n=1), transaction=connection)
+    assert (handle.created, handle.pushed) == (True, False)
+    assert butler.get(handle.id) is None
+    connection.commit()
+    execution = butler.get(handle.id)
+    assert (execution.status, execution.task, execution.queue) == (S.SCHEDULED, "Ship", "shipping")
+    assert (execution.request, execution.max_attempts, execution.tags) == ({"n": 1}, 5, ("a",))
+    assert rows_of(database_url) == [1]
+
+
+def test_it_was_never_there_when_the_transaction_rolls_back(butler, ship, connection, database_url):
+    insert_order(connection)
+    handle = ship.enqueue(Order(n=1), transaction=connection)
+    connection.rollback()
+    assert ids(butler) == []
+    assert rows_of(database_url) == []
+    for ask in (handle.result, handle.execution):
+        with pytest.raises(ExecutionNotFound, match="transaction it was enqueued in was rolled ba"):
+            ask()
+
+
+def test_every_option_arrives(butler, ship, connection):
+    run_at = datetime(2040, 1, 1, 0, 0, 0, 7, tzinfo=UTC)
+    handle = ship.enqueue(
+        Order(n=1),
+        run_at=run_at,
+        expires_at=run_at + timedelta(days=1),
+        queue="mail",
+        priority="high",
+        unique_key='k"1',
+        user_id="ü",
+        tags=["b", 'c"\\'],
+        max_attempts=2,
+        timeout_s=0.5,
+        transaction=connection,
+    )
+    connection.commit()
+    execution = handle.execution()
+    assert (execution.run_at, execution.expires_at) == (run_at, run_at + timedelta(days=1))
+    assert (execution.queue, execution.priority, execution.unique_key) == ("mail", "high", 'k"1')
+    assert (execution.user_id, execution.tags) == ("ü", ("a", "b", 'c"\\'))
+    assert (execution.max_attempts, execution.timeout_s) == (2, 0.5)
+
+
+def test_a_delay_counts_from_the_enqueue(ship, connection):
+    handle = ship.enqueue(Order(), delay_s=60, transaction=connection)
+    connection.commit()
+    execution = handle.execution()
+    assert timedelta(seconds=59) < execution.run_at - execution.created_at < timedelta(seconds=61)
+
+
+@pytest.mark.parametrize("given", ["cursor", "named cursor", "transaction"])
+def test_a_cursor_or_transaction_stands_for_its_connection(butler, ship, connection, given):
+    with connection.transaction() as transaction, connection.cursor("c") as named:
+        stands_for_it = {
+            "cursor": connection.cursor(),
+            "named cursor": named,
+            "transaction": transaction,
+        }[given]
+        handle = ship.enqueue(Order(), transaction=stands_for_it)
+        assert butler.get(handle.id) is None
+    assert butler.get(handle.id).status is S.SCHEDULED
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"row_factory": dict_row},
+        {"cursor_factory": psycopg.RawCursor},
+        {"cursor_factory": psycopg.ClientCursor},
+        {"prepare_threshold": 0},
+    ],
+)
+def test_what_kinds_of_cursors_and_rows_a_connection_makes_does_not_matter(
+    butler, ship, database_url, settings
+):
+    with psycopg.connect(database_url, **settings) as connection:
+        ship.enqueue(Order(), transaction=connection)
+        ship.enqueue(Order(), transaction=connection)
+    assert len(ids(butler)) == 2
+
+
+def test_many_are_there_together(butler, ship, bill, connection):
+    orders = [(ship, Order(n=n)) for n in range(1_100)] + [(bill, Order(n=n)) for n in range(3)]
+    handles = butler.enqueue_many(orders, transaction=connection)
+    assert butler.list(limit=1).executions == ()
+    connection.commit()
+    assert len({handle.id for handle in handles}) == 1_103
+    assert {e.id for e in butler.list(task="Bill").executions} == {h.id for h in handles[-3:]}
+    assert [h.created for h in handles] == [True] * 1_103
+    assert handles[1_000].execution().request == {"n": 1_000}
+
+
+def test_within_a_savepoint_it_shares_the_savepoints_fate(butler, ship, connection):
+    with connection.transaction():
+        kept = ship.enqueue(Order(n=1), transaction=connection)
+        with connection.transaction(force_rollback=True):
+            lost = ship.enqueue(Order(n=2), transaction=connection)
+    assert ids(butler) == [kept.id]
+    with pytest.raises(ExecutionNotFound, match="a savepoint was rolled back"):
+        lost.result(timeout_s=5)
+
+
+# What is refused
+
+
+def test_autocommit_without_a_transaction_is_refused_with_the_remedy(butler, ship, database_url):
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        with pytest.raises(TransactionRefused, match=r"autocommit.*connection\.transaction\(\)"):
+            ship.enqueue(Order(), transaction=connection)
+        with connection.transaction():
+            ship.enqueue(Order(), transaction=connection)
+    assert len(ids(butler)) == 1
+
+
+def test_another_database_is_refused_also_where_it_has_a_copy_of_this_ledger(
+    ship, services, template_database, database_url
+):
+    copy = database_url.rpartition("?")[0] + "_copy"
+    name = copy.rpartition("/")[2]
+    with psycopg.connect(services.database_url, autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE {template_database}")
+    url = copy + "?" + database_url.rpartition("?")[2]
+    with psycopg.connect(url) as connection:
+        with pytest.raises(TransactionRefused, match=rf"another database \({name}.*nothing was"):
+            ship.enqueue(Order(), transaction=connection)
+        assert connection.execute("SELECT count(*) FROM butler.executions").fetchone() == (0,)
+    with psycopg.connect(services.database_url, autocommit=True) as admin:
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_a_database_without_a_ledger_is_refused_and_its_transaction_goes_on(ship, services):
+    url = services.database_url.replace("@/butler?", "@/postgres?")
+    with psycopg.connect(url) as connection:
+        with pytest.raises(TransactionRefused, match="holds no ledger in the schema 'butler'"):
+            ship.enqueue(Order(), transaction=connection)
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_failed_transaction_is_refused(ship, connection):
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        connection.execute("SELECT 1 / 0")
+    with pytest.raises(TransactionRefused, match="can only be rolled back"):
+        ship.enqueue(Order(), transaction=connection)
+
+
+def test_a_closed_connection_is_refused(ship, connection):
+    connection.close()
+    with pytest.raises(TransactionRefused, match="is closed"):
+        ship.enqueue(Order(), transaction=connection)
+
+
+def test_a_read_only_transaction_is_refused_and_goes_on(ship, connection):
+    connection.read_only = True
+    with pytest.raises(TransactionRefused, match="read-only"):
+        ship.enqueue(Order(), transaction=connection)
+    assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("usage", [False, True])
+def test_a_role_without_rights_is_refused_and_told_so(ship, connection, usage):
+    connection.execute("CREATE ROLE poor")
+    if usage:
+        connection.execute("GRANT USAGE ON SCHEMA butler TO poor")
+    connection.execute("SET LOCAL ROLE poor")
+    with pytest.raises(TransactionRefused, match="role"):
+        ship.enqueue(Order(), transaction=connection)
+    assert connection.execute("SELECT current_user").fetchone() == ("poor",)
+    connection.rollback()
+
+
+@pytest.mark.parametrize("given", ["postgresql://x", 7, object()])
+def test_what_is_no_connection_is_refused_and_the_way_for_other_drivers_is_named(ship, given):
+    with pytest.raises(TransactionRefused, match=r"task\.statement\(request\)"):
+        ship.enqueue(Order(), transaction=given)
+
+
+def test_none_is_no_transaction(butler, ship):
+    assert ship.enqueue(Order(), transaction=None).pushed
+
+
+def test_our_errors_undo_our_row_and_nothing_of_the_users(butler, ship, connection, database_url):
+    insert_order(connection)
+    with pytest.raises(InvalidOption):
+        ship.enqueue(Order(), queue="a.b", transaction=connection)
+    with pytest.raises(InvalidRequest):
+        butler.enqueue(ship, {"n": "x"}, transaction=connection)
+    ship.enqueue(Order(n=2), transaction=connection)
+    connection.commit()
+    assert rows_of(database_url) == [1]
+    assert len(ids(butler)) == 1
+
+
+def test_what_the_ledger_cannot_store_leaves_the_transaction_usable(butler, connection):
+    @butler.task
+    def free(request: str) -> None: ...
+
+    with pytest.raises(InvalidRequest, match="NUL"):
+        free.enqueue("a\0b", transaction=connection)
+    free.enqueue("ok", transaction=connection)
+    connection.commit()
+    assert len(ids(butler)) == 1
+
+
+def test_in_memory_there_is_nothing_to_commit_with(connection):
+    from butler import Butler
+
+    with Butler.in_memory() as butler:
+
+        @butler.task
+        def noop() -> None: ...
+
+        with pytest.raises(TransactionRefused, match="MemoryStorage keeps no ledger"):
+            noop.enqueue(transaction=connection)
+
+
+# Waiting
+
+
+def test_waiting_for_what_is_not_committed_ends_with_its_timeout(ship, connection):
+    handle = ship.enqueue(Order(), transaction=connection)
+    with pytest.raises(WaitTimeout, match=r"after 0\.05 s: .*still open; commit it before"):
+        handle.result(timeout_s=0.05)
+    with pytest.raises(ExecutionNotFound, match="still open"):
+        handle.execution()
+
+
+def test_waiting_goes_on_from_the_commit_to_the_end(butler, ship, connection):
+    handle = ship.enqueue(Order(n=7), transaction=connection)
+    outcomes = []
+    waiting = threading.Thread(target=lambda: outcomes.append(_outcome(handle)))
+    waiting.start()
+    connection.commit()
+    butler.cancel(handle.id)
+    waiting.join(30)
+    assert outcomes == ["TaskCancelled"]
+
+
+def test_waiting_for_what_is_rolled_back_meanwhile_says_so(ship, connection):
+    handle = ship.enqueue(Order(), transaction=connection)
+    outcomes = []
+    waiting = threading.Thread(target=lambda: outcomes.append(_outcome(handle)))
+    waiting.start()
+    connection.rollback()
+    waiting.join(30)
+    assert outcomes == ["ExecutionNotFound"]
+
+
+def _outcome(handle):
+    try:
+        return handle.result(timeout_s=25)
+    except Exception as error:
+        return type(error).__name__
+
+
+# Unique keys
+
+
+def test_a_held_key_gives_the_holder(bill, connection):
+    first = bill.enqueue(Order(n=1))
+    second = bill.enqueue(Order(n=1), transaction=connection)
+    assert (second.id, second.created) == (first.id, False)
+
+
+def test_a_key_is_held_from_the_commit_on(bill, connection):
+    first = bill.enqueue(Order(n=1), transaction=connection)
+    again = bill.enqueue(Order(n=1), transaction=connection)
+    assert (again.id, again.created) == (first.id, False)
+    connection.commit()
+    assert bill.enqueue(Order(n=1)).id == first.id
+
+
+def test_a_key_that_was_rolled_back_is_free(bill, connection):
+    first = bill.enqueue(Order(n=1), transaction=connection)
+    connection.rollback()
+    second = bill.enqueue(Order(n=1))
+    assert second.created
+    assert second.id != first.id
+
+
+def test_the_end_of_the_holder_frees_the_key_for_a_transaction(butler, bill, connection):
+    first = bill.enqueue(Order(n=1))
+    connection.execute("SELECT 1")
+    butler.cancel(first.id)
+    assert bill.enqueue(Order(n=1), transaction=connection).created
+
+
+def test_a_key_in_an_open_transaction_is_busy_for_others_and_they_can_go_on(
+    redis_url, database_url, scene, connection
+):
+    butler, _, bill = new_butler(redis_url, database_url, settings=_impatient(scene[0]))
+    with butler, psycopg.connect(database_url) as other:
+        bill.enqueue(Order(n=1), transaction=connection)
+        insert_order(other, 5)
+        other.execute("SET LOCAL lock_timeout = '7s'")
+        with pytest.raises(UniqueKeyBusy, match=r"'order-1' of 'Bill'.*within 0\.1 s"):
+            bill.enqueue(Order(n=1), transaction=other)
+        with pytest.raises(UniqueKeyBusy):
+            bill.enqueue(Order(n=1))
+        with pytest.raises(UniqueKeyBusy, match="one of 2 unique keys"):
+            butler.enqueue_many([(bill, Order(n=1)), (bill, Order(n=2))], transaction=other)
+        assert other.execute("SHOW lock_timeout").fetchone() == ("7s",)
+        bill.enqueue(Order(n=2), transaction=other)
+        other.commit()
+        connection.rollback()
+        assert bill.enqueue(Order(n=1)).created
+    assert rows_of(database_url) == [5]
+
+
+def test_a_short_transaction_is_waited_for(bill, connection):
+    first = bill.enqueue(Order(n=1), transaction=connection)
+    outcomes = []
+    waiting = threading.Thread(target=lambda: outcomes.append(bill.enqueue(Order(n=1))))
+    waiting.start()
+    connection.commit()
+    waiting.join(30)
+    assert [(first.id, False)] == [(handle.id, handle.created) for handle in outcomes]
+
+
+def test_two_transactions_that_want_each_others_keys_are_told_and_can_go_on(
+    redis_url, database_url, scene, connection
+):
+    butler, _, bill = new_butler(redis_url, database_url, settings=_impatient(scene[0]))
+    with butler, psycopg.connect(database_url) as other:
+        bill.enqueue(Order(n=1), transaction=connection)
+        bill.enqueue(Order(n=2), transaction=other)
+        for n, asking in ((2, connection), (1, other)):
+            with pytest.raises(UniqueKeyBusy):
+                bill.enqueue(Order(n=n), transaction=asking)
+        connection.commit()
+        other.commit()
+        assert len(ids(butler)) == 2
+
+
+def _impatient(butler):
+    return butler.settings.model_copy(update={"unique_wait_s": 0.1})
+
+
+def test_replacing_in_a_transaction_takes_effect_with_it(bill, connection):
+    first = bill.enqueue(Order(n=1), delay_s=60)
+    second = bill.enqueue(
+        Order(n=1), delay_s=120, replace=True, user_id="u", transaction=connection
+    )
+    assert (second.id, second.created, second.replaced) == (first.id, False, True)
+    assert first.execution().user_id is None
+    connection.commit()
+    execution = first.execution()
+    assert execution.user_id == "u"
+    assert execution.run_at - execution.created_at > timedelta(seconds=100)
+
+
+def test_what_is_queued_is_not_replaced_in_a_transaction(bill, connection):
+    first = bill.enqueue(Order(n=1))
+    second = bill.enqueue(Order(n=1), replace=True, transaction=connection)
+    assert (second.id, second.created, second.replaced) == (first.id, False, False)
+
+
+def test_a_serializable_transaction_hears_of_its_own_failure(bill, connection, database_url):
+    connection.isolation_level = psycopg.IsolationLevel.SERIALIZABLE
+    connection.execute("SELECT 1")
+    bill.enqueue(Order(n=1))
+    with pytest.raises(psycopg.errors.SerializationFailure):
+        bill.enqueue(Order(n=1), transaction=connection)
+    connection.rollback()
+    assert not bill.enqueue(Order(n=1), transaction=connection).created
+
+
+# Coroutines
+
+
+def test_an_async_connection_joins_through_aenqueue(butler, ship, database_url):
+    async def main():
+        async with await psycopg.AsyncConnection.connect(database_url) as connection:
+            await connection.execute("INSERT INTO orders VALUES (1)")
+            handle = await ship.aenqueue(Order(n=1), transaction=connection)
+            async with connection.cursor() as cursor:
+                more = await butler.aenqueue_many([(ship, Order(n=2))] * 2, transaction=cursor)
+            assert await butler.aio.get(handle.id) is None
+            await connection.commit()
+            gone = await ship.aenqueue(Order(n=3), transaction=connection)
+            await connection.rollback()
+            with pytest.raises(ExecutionNotFound, match="rolled back"):
+                await gone.aresult()
+            open_ = await ship.aenqueue(Order(n=3), transaction=connection)
+            with pytest.raises(WaitTimeout, match="still open"):
+                await open_.aresult(timeout_s=0.05)
+            await connection.rollback()
+            return {handle.id, *(each.id for each in more)}
+
+    assert asyncio.run(main()) == set(ids(butler))
+    assert rows_of(database_url) == [1]
+
+
+def test_the_event_loop_goes_on_while_a_key_is_waited_for(bill, connection, database_url):
+    bill.enqueue(Order(n=1), transaction=connection)
+
+    async def main():
+        async with await psycopg.AsyncConnection.connect(database_url) as other:
+            waiting = asyncio.create_task(bill.aenqueue(Order(n=1), transaction=other))
+            await asyncio.sleep(0.05)
+            connection.rollback()
+            assert (await waiting).created
+
+    asyncio.run(main())
+
+
+def test_a_cancelled_coroutine_leaves_nothing_running_on_its_connection(
+    butler, bill, connection, database_url
+):
+    bill.enqueue(Order(n=1), transaction=connection)
+
+    async def main():
+        async with await psycopg.AsyncConnection.connect(database_url) as other:
+            await other.execute("SELECT 1")
+            waiting = asyncio.create_task(bill.aenqueue(Order(n=1), transaction=other))
+            while other.info.transaction_status != psycopg.pq.TransactionStatus.ACTIVE:
+                await asyncio.sleep(0.01)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            assert other.info.transaction_status != psycopg.pq.TransactionStatus.ACTIVE
+            await other.rollback()
+            connection.rollback()
+            await other.execute("SELECT 1")
+            await other.commit()
+
+    asyncio.run(main())
+    assert ids(butler) == []
+
+
+def test_the_two_kinds_of_connections_are_not_mixed_up(ship, connection, database_url):
+    with pytest.raises(TransactionRefused, match=r"blocking connection.*call enqueue\("):
+        asyncio.run(ship.aenqueue(Order(), transaction=connection))
+
+    async def main():
+        async with await psycopg.AsyncConnection.connect(database_url) as other:
+            with pytest.raises(TransactionRefused, match=r"await task\.aenqueue"):
+                await asyncio.to_thread(lambda: ship.enqueue(Order(), transaction=other))
+
+    asyncio.run(main())
+
+
+def test_an_async_connection_in_autocommit_is_refused(ship, database_url):
+    async def main():
+        connecting = psycopg.AsyncConnection.connect(database_url, autocommit=True)
+        async with await connecting as connection:
+            with pytest.raises(TransactionRefused, match="autocommit"):
+                await ship.aenqueue(Order(), transaction=connection)
+
+    asyncio.run(main())
