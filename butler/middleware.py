@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from butler.errors import ButlerError, DefinitionError, did_you_mean
 from butler.producing import Order
@@ -24,7 +24,16 @@ if TYPE_CHECKING:
     from butler.handles import Handle
     from butler.task_spec import TaskSpec
 
-M = TypeVar("M")
+__all__ = [
+    "AsyncAttemptNext",
+    "AttemptMiddleware",
+    "AttemptNext",
+    "EnqueueMiddleware",
+    "EnqueueNext",
+    "Middleware",
+    "MiddlewareChain",
+    "Order",
+]
 
 EnqueueNext: TypeAlias = Callable[[Sequence[Order]], "list[Handle[Any]]"]
 AttemptNext: TypeAlias = Callable[[Any, "TaskContext"], Any]

@@ -81,6 +81,7 @@ class Stager:
             return
         while not self._stopping.wait(LOOK_EVERY_S):
             try:
+                self._butler.pusher.withdraw(storage.expire(epoch=epoch, limit=MAX_BATCH))
                 self._butler.pusher.push(storage.stage(epoch=epoch, limit=MAX_BATCH))
             except ButlerError as error:
                 log_event(logger, logging.WARNING, "stager.failed", error=error)

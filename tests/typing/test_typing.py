@@ -1,7 +1,7 @@
 """mypy and pyright infer ``Handle[Result]`` for each form of task, and refuse a wrong request.
 
-``cases/good.py`` must pass as it is; in ``cases/bad.py`` exactly the lines marked ``# error`` must
-fail. Both run in a folder of their own, so that neither a configuration nor a cache of this
+``cases/good*.py`` must pass as they are; in ``cases/bad.py`` exactly the lines marked ``# error``
+must fail. All run in a folder of their own, so that neither a configuration nor a cache of this
 checkout decides.
 """
 
@@ -18,8 +18,10 @@ from pathlib import Path
 import pytest
 
 CASES = Path(__file__).parent / "cases"
+GOOD = ("good.py", "good_extending.py")
+FILES = (*GOOD, "bad.py")
 
-# Each checker runs once, over both files, in one process of the suite.
+# Each checker runs once, over all files, in one process of the suite.
 pytestmark = [pytest.mark.xdist_group("typing"), pytest.mark.timeout(600)]
 
 
@@ -37,17 +39,17 @@ def run(command: list[str], *, folder: Path) -> str:
 
 def run_mypy(folder: Path) -> list[tuple[str, int, str]]:
     options = ["--strict", "--hide-error-context", "--no-error-summary", "--cache-dir=cache"]
-    output = run([sys.executable, "-m", "mypy", *options, "good.py", "bad.py"], folder=folder)
+    output = run([sys.executable, "-m", "mypy", *options, *FILES], folder=folder)
     found = re.findall(r"^(\w+\.py):(\d+): error: (.*)$", output, re.MULTILINE)
     return [(name, int(line), message) for name, line, message in found]
 
 
 def run_pyright(folder: Path) -> list[tuple[str, int, str]]:
-    config = {"include": ["good.py", "bad.py"], "typeCheckingMode": "strict"}
+    config = {"include": list(FILES), "typeCheckingMode": "strict"}
     (folder / "pyrightconfig.json").write_text(json.dumps(config), encoding="utf-8")
     command = [sys.executable, "-m", "pyright", "--pythonpath", sys.executable, "--outputjson"]
     report = json.loads(run(command, folder=folder))
-    assert report["summary"]["filesAnalyzed"] == 2
+    assert report["summary"]["filesAnalyzed"] == len(FILES)
     return [
         (Path(item["file"]).name, item["range"]["start"]["line"] + 1, item["message"])
         for item in report["generalDiagnostics"]
@@ -68,7 +70,7 @@ def errors(request, tmp_path_factory) -> dict[str, dict[int, str]]:
 
 
 def test_a_type_checker_infers_the_result_of_each_form_of_task(errors):
-    assert errors["good.py"] == {}
+    assert {name: errors[name] for name in GOOD} == {name: {} for name in GOOD}
 
 
 def test_a_type_checker_refuses_exactly_the_lines_that_are_wrong(errors):

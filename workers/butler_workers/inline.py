@@ -167,13 +167,14 @@ class InlineWorker:
             self._butler.pusher.push([finished.entry])
 
     def _stage(self) -> int:
-        """Queue what is due, as a scheduler would; nothing where one is at it."""
+        """Cancel what has expired and queue what is due, where no scheduler is at it."""
         seat = self._storage.leadership()
         if seat.holder is not None:
             return 0
         epoch = self._storage.take_leadership(self._id, observed=seat)
         if epoch is None:
             return 0
+        self._butler.pusher.withdraw(self._storage.expire(epoch=epoch, limit=MAX_BATCH))
         staged = self._storage.stage(epoch=epoch, limit=MAX_BATCH)
         self._storage.resign_leadership(self._id, epoch=epoch)
         return len(staged)

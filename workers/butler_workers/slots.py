@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+LOOP_END_S = 1.0
+
 logger = logging.getLogger(__name__)
 
 
@@ -277,6 +279,7 @@ class _LoopLane:
     def __init__(self, slots: Slots) -> None:
         self._slots = slots
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
     def start(self, attempts: Sequence[Attempt]) -> None:
@@ -284,17 +287,28 @@ class _LoopLane:
 
     def stop(self) -> None:
         with self._lock:
-            if self._loop is not None:
-                self._loop.call_soon_threadsafe(self._loop.stop)
+            if self._loop is None or self._thread is None or not self._thread.is_alive():
+                return
+            self._loop.call_soon_threadsafe(self._loop.stop)
+        # A task that blocks the loop keeps it, until the process ends.
+        self._thread.join(LOOP_END_S)
 
     def running(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                threading.Thread(
-                    target=self._loop.run_forever, name="butler-loop", daemon=True
-                ).start()
+                self._thread = threading.Thread(
+                    target=self._serve, args=[self._loop], name="butler-loop", daemon=True
+                )
+                self._thread.start()
             return self._loop
+
+    @staticmethod
+    def _serve(loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            loop.run_forever()
+        finally:
+            loop.close()
 
     def _start_all(self, attempts: list[Attempt]) -> None:
         for attempt in attempts:

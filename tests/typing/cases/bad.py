@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from butler import Butler, Handle, Task, TaskContext, TaskResult, task
+from butler import Butler, Handle, Provide, Task, TaskContext, TaskResult, task
 
 
 @dataclass
@@ -117,3 +117,39 @@ receipt: Receipt = send.enqueue(Email(to="a")).result()
 number: int = send.enqueue(Email(to="a")).result()  # error
 handle: Handle[int] = SendEmail.enqueue(Email(to="a"))  # error
 send_sync("a")  # error
+
+# A wrong provider
+
+
+def get_receipt() -> Receipt:
+    return Receipt(id="1")
+
+
+async def get_number() -> int:
+    return 1
+
+
+def not_this(request: Email, db: Email = Provide(get_receipt)) -> None: ...  # error
+
+
+def nor_this(request: Email, db: Email = Provide(get_number)) -> None: ...  # error
+
+
+Provide(get_receipt, scope="proces")  # error
+Provide(get_receipt())  # error
+Provide()  # error
+
+
+@task
+def with_receipt(request: Email, db: Receipt = Provide(get_receipt)) -> None: ...
+
+
+with_receipt.enqueue(Receipt(id="1"))  # error
+with_receipt(Email(to="a"), db=1)  # error
+
+
+class HalfAMiddleware:
+    def attempt(self, request: object, context: TaskContext) -> object: ...
+
+
+butler.add_middleware(HalfAMiddleware())  # error
