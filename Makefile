@@ -5,6 +5,9 @@
 PYTHON ?= python3
 # Two pytest workers suit the two cores the suite is planned for; 0 runs it in one process.
 PYTEST_WORKERS ?= 2
+# What make dev runs.
+APP ?= tasks:butler
+APP_DIR ?= examples/01_first_task
 # More arguments for pytest, the demo or the benchmark: make test ARGS="tests/unit -k codec"
 ARGS ?=
 
@@ -14,7 +17,7 @@ VENV_WORKS := $(shell .venv/bin/python -c '' 2>/dev/null && \
   [ "$$(cat .venv/python.stamp 2>/dev/null)" = "$$(pwd -P)" ] && echo yes)
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE help install demo test test-installed check format bench constraints clean
+.PHONY: FORCE help install demo dev test test-installed check format bench constraints clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -23,6 +26,9 @@ install: .venv/dev.stamp ## Set up .venv with everything a contributor needs
 
 demo: .venv/demo.stamp ## See Butler at work on servers of its own
 	$(BIN)/butler demo $(ARGS)
+
+dev: .venv/demo.stamp ## Run an application with servers, worker and scheduler: make dev APP=m:butler
+	$(BIN)/butler dev --app "$(APP)" --app-dir "$(APP_DIR)" $(ARGS)
 
 test: .venv/dev.stamp ## Run the whole test suite
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadgroup $(ARGS)

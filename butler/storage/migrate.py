@@ -34,6 +34,11 @@ _FILE_NAME = re.compile(r"(\d{4})_\w+\.sql")
 _POLL_S = 0.1
 _LOCK_TIMEOUT = "3s"
 _CONNECT_WITHIN_S = 10.0
+_OWN_TABLE = (
+    "CREATE TABLE IF NOT EXISTS {schema}.migrations ("
+    "number integer PRIMARY KEY, name text NOT NULL, checksum text NOT NULL, "
+    "applied_at timestamptz NOT NULL)"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +133,26 @@ def status(database_url: str, *, schema: str = "butler") -> MigrationStatus:
         return compare(_applied(connection, schema=schema))
 
 
+def script(names: Iterable[str], *, schema: str = "butler") -> str:
+    """The SQL of these migrations, to be run by hand: each in a transaction, noted as applied."""
+    wanted = set(names)
+    quoted = quoted_schema(schema)
+    parts = [
+        f"-- {migration.name}\n"
+        "BEGIN;\n"
+        f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}';\n"
+        f"CREATE SCHEMA IF NOT EXISTS {quoted};\n"
+        f"{_OWN_TABLE.format(schema=quoted)};\n\n"
+        f"{migration.sql.replace('{schema}', quoted).strip()}\n\n"
+        f"INSERT INTO {quoted}.migrations (number, name, checksum, applied_at)\n"
+        f"VALUES ({migration.number}, '{migration.name}', '{migration.checksum}', now());\n"
+        "COMMIT;\n"
+        for migration in known_migrations()
+        if migration.name in wanted
+    ]
+    return "\n".join(parts)
+
+
 def _apply(
     connection: psycopg.Connection[Any], migration: Migration, *, schema: str, deadline: float
 ) -> bool:
@@ -175,11 +200,7 @@ def _apply_locked(
     # CREATE SCHEMA IF NOT EXISTS asks for the right to create one even where it exists.
     if not _exists(connection, "SELECT FROM pg_namespace WHERE nspname = %s", schema):
         connection.execute(f"CREATE SCHEMA {quoted}".encode())
-    connection.execute(
-        f"CREATE TABLE IF NOT EXISTS {quoted}.migrations ("
-        "number integer PRIMARY KEY, name text NOT NULL, checksum text NOT NULL, "
-        "applied_at timestamptz NOT NULL)".encode()
-    )
+    connection.execute(_OWN_TABLE.format(schema=quoted).encode())
     connection.execute(migration.sql.replace("{schema}", quoted).encode())
     escaped = quoted.replace("%", "%%")
     connection.execute(

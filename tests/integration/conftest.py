@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_runner import run_butler  # noqa: F401 - a fixture of all these tests
 from fleet import Fleet
 
 from butler import Butler

@@ -1,0 +1,106 @@
+"""``butler dev``: everything an application needs, on one terminal."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from butler.cli.options import app_options, command_settings, given_settings, setting_option
+from butler.cli.printing import printable, say
+from butler.dev.processes import DRAIN_S, DevProcess
+from butler.dev.session import DevSession
+from butler.dev.sources import Sources
+from butler.settings import variable_of
+
+if TYPE_CHECKING:
+    from butler.settings import Settings
+
+EPILOG = """\b
+Examples:
+  butler dev --app shop.main:butler
+  BUTLER_DATABASE_URL=postgresql:///shop butler dev --app shop.main:butler
+
+\b
+Exit codes:
+  0  ended by Ctrl-C or SIGTERM
+  1  the servers could not be started, or the schema not be made
+  2  wrong usage
+"""
+
+
+@click.command(epilog=EPILOG)
+@app_options
+@setting_option("--queues", setting="queues", metavar="A,B")
+@setting_option("--concurrency", setting="concurrency")
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False),
+    default=".butler",
+    show_default=True,
+    help="Where the servers keep their data; it is there at the next start.",
+)
+def command(*, data: str, **_: object) -> None:
+    """Run Redis, PostgreSQL, a worker and a scheduler, for development.
+
+    The worker starts anew whenever a Python file below the app's folder changes. A server whose URL
+    is set is used as it is; for the others those of the extra `embedded` are started, without
+    anything to be installed on the system.
+    """
+    # Before anything is started, so that a signal finds a way out at any time.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    settings = command_settings()
+    if settings.app is None:
+        raise click.UsageError(
+            "no app: pass --app MODULE:NAME, set BUTLER_APP, or write app = ... into butler.toml"
+        )
+    with ExitStack() as stack:
+        urls = _urls(settings, Path(data), stack)
+        _migrate(urls, settings)
+        _session(settings, urls).run()
+    say("ended")
+
+
+def _urls(settings: Settings, data: Path, stack: ExitStack) -> dict[str, str]:
+    """Variables for the processes: where each server is; starts those that are nowhere."""
+    known = {"redis_url": settings.redis_url, "database_url": settings.database_url}
+    found = {name: url.get_secret_value() for name, url in known.items() if url is not None}
+    if len(found) < len(known):
+        from butler.embedded import EmbeddedServices
+
+        services = stack.enter_context(EmbeddedServices(data))
+        started = {"redis_url": services.redis_url, "database_url": services.database_url}
+        say("running; Ctrl-C ends it. For your own processes and other terminals:")
+        for name in sorted(started.keys() - found.keys()):
+            say(f"  export {variable_of(name)}='{printable(started[name])}'")
+        found = started | found
+    return {variable_of(name): url for name, url in found.items()}
+
+
+def _migrate(urls: dict[str, str], settings: Settings) -> None:
+    from butler.storage.migrate import migrate
+
+    for name in migrate(urls[variable_of("database_url")], schema=settings.database_schema):
+        say(f"applied {name}")
+
+
+def _session(settings: Settings, urls: dict[str, str]) -> DevSession:
+    folder = Path(settings.app_dir or ".").resolve()
+    options = ["--app", str(settings.app), "--app-dir", str(folder)]
+    worker = [*options, "--processes", "1", "--drain-timeout", f"{DRAIN_S:g}"]
+    for name in ("queues", "concurrency"):
+        if name in given_settings():
+            worker += [f"--{name}", str(given_settings()[name])]
+    session = DevSession(
+        DevProcess("butler_workers", worker, urls),
+        DevProcess("butler_scheduler", ["--log-level", "warning"], urls),
+        sources=Sources(folder),
+        say=lambda text: say(f"butler dev: {printable(text)}"),
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: session.stop())
+    return session

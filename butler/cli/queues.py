@@ -1,0 +1,101 @@
+"""``butler queues``: looking at queues."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from butler.cli.forms import worker_state
+from butler.cli.opening import open_ledger
+from butler.cli.options import app_options, json_option
+from butler.cli.printing import put_json, put_table
+from butler.executions import ExecutionStatus, Priority
+from butler.queue_facts import QueueFacts
+from butler.storage.records import ExecutionQuery
+
+if TYPE_CHECKING:
+    from butler.app import Butler
+
+UNFINISHED = (
+    ExecutionStatus.SCHEDULED,
+    ExecutionStatus.QUEUED,
+    ExecutionStatus.RUNNING,
+    ExecutionStatus.RETRYING,
+)
+COLUMNS = (
+    "QUEUE",
+    "HIGH",
+    "NORMAL",
+    "LOW",
+    "SCHEDULED",
+    "QUEUED",
+    "RUNNING",
+    "RETRYING",
+    "WORKERS",
+)
+
+
+@click.group(epilog="\b\nExample:\n  butler queues list")
+def command() -> None:
+    """Look at queues."""
+
+
+@command.command(
+    name="list",
+    epilog="""\b
+Examples:
+  butler queues list
+  butler queues list --json | jq '.queues[] | select(.workers == 0)'
+""",
+)
+@json_option
+@app_options
+def list_queues(*, as_json: bool, **_: object) -> None:
+    """List queues: what waits in Redis by priority, what the ledger knows, and who serves them.
+
+    HIGH, NORMAL and LOW are the lengths of the lists in Redis; the states are the ledger's.
+    """
+    with open_ledger() as butler:
+        forms = [_form(butler, name) for name in _names(butler)]
+    if as_json:
+        put_json({"queues": forms})
+    else:
+        put_table(COLUMNS, map(_row, forms), empty="no queues")
+
+
+def _names(butler: Butler) -> list[str]:
+    """Queues that were pushed to, that a task names, or that a living worker serves."""
+    served = {name for worker in butler.storage.workers() for name in worker.queues}
+    named = {task.options.get("queue", "default") for task in butler.storage.task_definitions()}
+    return sorted(QueueFacts(butler.redis).names() | served | named)
+
+
+def _form(butler: Butler, name: str) -> dict[str, Any]:
+    depths = QueueFacts(butler.redis).depths(name)
+    workers = [
+        worker
+        for worker in butler.storage.workers()
+        if name in worker.queues and worker_state(worker) == "alive"
+    ]
+    return {
+        "name": name,
+        "waiting": {str(priority): depths[priority] for priority in Priority},
+        # A state at a time: each has an index of its own, and the finished ones are not counted.
+        "executions": {str(status): _count(butler, name, status) for status in UNFINISHED},
+        "workers": len(workers),
+    }
+
+
+def _count(butler: Butler, name: str, status: ExecutionStatus) -> int:
+    query = ExecutionQuery(queue=name, status=frozenset({status}))
+    return butler.storage.count(query).get(status, 0)
+
+
+def _row(form: dict[str, Any]) -> tuple[object, ...]:
+    return (
+        form["name"],
+        *form["waiting"].values(),
+        *form["executions"].values(),
+        form["workers"],
+    )

@@ -1,0 +1,54 @@
+"""`QueueFacts`: what Redis says of the queues, for those who look and change nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from butler.executions import Priority
+from butler.queues import WireKeys, as_text, list_name, wire_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from redis import Redis
+
+_SUFFIXES = tuple(list_name("", priority) for priority in Priority)
+
+
+class QueueFacts:
+    """Reads the wire; raises `QueueUnavailable` when Redis does not answer."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    def names(self) -> set[str]:
+        """Every queue that was ever pushed to or served, by its own name without a priority."""
+        prefix = WireKeys.list("")
+        with wire_errors("list of queues"):
+            members = [as_text(member) for member in self._redis.smembers(WireKeys.queues)]
+        return {_without_priority(member.removeprefix(prefix)) for member in members}
+
+    def depths(self, queue: str) -> dict[Priority, int]:
+        """How many wait in each of a queue's three lists."""
+        with wire_errors("depth"):
+            return {
+                priority: int(self._redis.llen(WireKeys.list(list_name(queue, priority))))
+                for priority in Priority
+            }
+
+    def ledgers(self, queues: Iterable[str]) -> dict[str, str]:
+        """The ids of the ledgers that pushed to the queues, where one did."""
+        found = {}
+        with wire_errors("look at ledgers"):
+            for queue in queues:
+                ledger = self._redis.get(WireKeys.ledger(queue))
+                if ledger is not None:
+                    found[queue] = as_text(ledger)
+        return found
+
+
+def _without_priority(name: str) -> str:
+    for suffix in _SUFFIXES:
+        if suffix and name.endswith(suffix):
+            return name.removesuffix(suffix)
+    return name
