@@ -94,7 +94,9 @@ class IsolatedRunner:
                 self._work.put(message)
             else:
                 self._interrupt(Interrupt(message["interrupt"]), message["reason"])
-        self._life.end()
+        # A task that still runs may be given to somebody else any moment: then be gone at once.
+        if self._current is None:
+            self._life.end()
         os._exit(0)
 
     def _interrupt(self, kind: Interrupt, reason: str) -> None:

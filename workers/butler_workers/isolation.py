@@ -32,6 +32,7 @@ from butler.lifecycle import fail_or_retry, hand_back
 from butler_workers.attempts import GRACE_S, Interrupt, Raised, conclude
 from butler_workers.control import ControlLine
 from butler_workers.exits import describe_exit
+from butler_workers.life import CLOSE_S
 from butler_workers.transition_form import claimed_to_json, transition_from_json
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class IsolatedProcess:
         arguments = [config.app, config.app_dir or "", config.log_level, str(theirs.fileno())]
         self.line = ControlLine(ours)
         self.ready = False
+        self.ending = False
         # The line is its lifeline: it ends when the worker does.
         self._process = subprocess.Popen(  # noqa: S603 - our own module, no shell
             [sys.executable, "-m", "butler_workers.isolated", *arguments],
@@ -77,8 +79,20 @@ class IsolatedProcess:
         """Raise in the task it runs."""
         self.line.send("interrupt", interrupt=kind.value, reason=reason)
 
+    def hang_up(self) -> None:
+        """Let it close what the application has opened in it, and end; not if it is still starting.
+
+        Only while it runs nothing.
+        """
+        if self.ready or any(message["kind"] == "ready" for message in self.receive(0) or ()):
+            self.ending = True
+            self.line.close()
+
     def kill(self) -> int:
-        """End it now, if it has not ended; returns its exit code."""
+        """End it now, or soon if it was hung up; returns its exit code."""
+        if self.ending:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(CLOSE_S + POLL_S)
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
         code = self._process.wait()
@@ -140,11 +154,13 @@ class ProcessPool:
             self._give_back(process, reusable=reusable)
 
     def stop(self) -> None:
-        """Kill every process; attempts that still run in one are not ended by this."""
+        """End every process; attempts that still run in one are not ended by this."""
         with self._lock:
             self._stopped = True
-            processes = [*self._idle, *self._busy]
+            idle, processes = list(self._idle), [*self._busy, *self._idle]
             self._idle.clear()
+        for process in idle:
+            process.hang_up()
         for process in processes:
             process.kill()
 
