@@ -11,6 +11,9 @@ APP_DIR ?= examples/01_first_task
 # More arguments for pytest, the demo or the benchmark: make test ARGS="tests/unit -k codec"
 ARGS ?=
 
+# Without byte code every worker the tests start would compile Butler anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 BIN := .venv/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 VENV_WORKS := $(shell .venv/bin/python -c '' 2>/dev/null && \

@@ -77,7 +77,7 @@ class Ending:
 
 
 class Completer:
-    """A thread that writes endings; ``on_written`` is told the ids the ledger has decided."""
+    """A thread that writes endings; ``on_written`` is told what the ledger has decided."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Completer:
         wire: QueueWire,
         hand: Hand,
         worker_id: str,
-        on_written: Callable[[Sequence[str]], None],
+        on_written: Callable[[Sequence[Claimed]], None],
     ) -> None:
         self._storage = storage
         self._wire = wire
@@ -178,7 +178,7 @@ class Completer:
             redone = self._storage.finish([ending.transition for ending in again])
             newest = {item.id: item for item in redone}
             finished = [newest.get(item.id, item) for item in finished]
-        self._on_written([ending.claimed.id for ending in batch])
+        self._on_written([ending.claimed for ending in batch])
         self._show(batch, finished)
 
     @staticmethod

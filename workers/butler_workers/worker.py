@@ -298,14 +298,19 @@ class Worker:
                 continue
             limit = self._butler.settings.max_result_bytes
             attempts.append(Attempt(claimed, spec, claimed_at=now, max_result_bytes=limit))
-        self._attempts.update((attempt.claimed.id, attempt) for attempt in attempts)
+        for attempt in attempts:
+            superseded = self._attempts.get(attempt.claimed.id)
+            self._attempts[attempt.claimed.id] = attempt
+            if superseded is not None:
+                # The ledger forgot the first claim (see claims.py); the newer one owns the row.
+                self.slots.interrupt(superseded, Interrupt.LOST, "claimed anew")
         self._ticker.wake()
         self.slots.submit(attempts)
 
     def _ended(self, attempt: Attempt, transition: Transition | None) -> None:
         attempt.over = True
         if transition is None:
-            self._attempts.pop(attempt.claimed.id, None)
+            self._forget(attempt)
             return
         progress = attempt.control.take_progress()
         if progress is not None:
@@ -318,13 +323,19 @@ class Worker:
             )
         )
 
+    def _forget(self, attempt: Attempt) -> None:
+        if self._attempts.get(attempt.claimed.id) is attempt:
+            del self._attempts[attempt.claimed.id]
+
     def _keep_last_progress(self, attempt: Attempt, progress: tuple[float, str | None]) -> None:
         attempt.control.report(*progress)
         self._ticker.write_progress([attempt])
 
-    def _written(self, ids: Sequence[str]) -> None:
-        for execution_id in ids:
-            self._attempts.pop(execution_id, None)
+    def _written(self, ended: Sequence[Claimed]) -> None:
+        for claimed in ended:
+            attempt = self._attempts.get(claimed.id)
+            if attempt is not None and attempt.claimed.claim_token == claimed.claim_token:
+                del self._attempts[claimed.id]
 
     def _open_hand(self) -> None:
         while True:

@@ -1,0 +1,201 @@
+"""A worker whose ledger loses replies, forgets claims, or gives the worker up."""
+
+import pytest
+from worker_kit import Item, make_butler, make_worker, wait_for
+
+from butler import lifecycle
+from butler.executions import AttemptOutcome, ExecutionStatus
+from butler.hands import Hands
+from butler.storage.records import HeartbeatReply
+
+
+@pytest.fixture
+def butler():
+    with make_butler() as butler:
+        yield butler
+
+
+@pytest.fixture
+def worker(butler):
+    worker = make_worker(butler)
+    worker.start()
+    yield worker
+    worker.drain(0)
+
+
+def calls(butler, method):
+    return [arguments for name, arguments, _ in butler.storage.calls if name == method]
+
+
+def status(handle):
+    return handle.execution().status
+
+
+def start_waiting(butler, worker):
+    """An execution whose task runs on this worker."""
+    handle = butler.enqueue("wait", Item())
+    wait_for(lambda: handle.id in worker._attempts and worker._attempts[handle.id].started_at)
+    return handle
+
+
+def beat(butler, worker):
+    """A heartbeat that is sent and answered now."""
+    (reply,) = butler.storage.heartbeat([worker.id])
+    worker.on_heartbeat(reply, sent_at=worker.lease._clock.monotonic())
+
+
+def test_a_claim_whose_reply_was_lost_is_repeated_under_its_token(butler, worker):
+    butler.storage.fail("claim", times=2, after=True)
+    handle = butler.enqueue("double", Item(n=4))
+    assert handle.result(timeout_s=10) == 8
+    assert handle.execution().attempt == 1
+    tokens = [claim.token for (claim,) in calls(butler, "claim")]
+    assert len(tokens) == 3
+    assert len(set(tokens)) == 1
+
+
+def test_an_ending_whose_reply_was_lost_is_written_again_and_counts_once(butler, worker):
+    butler.storage.fail("finish", times=2, after=True)
+    handle = butler.enqueue("double", Item(n=4))
+    assert handle.result(timeout_s=10) == 8
+    wait_for(lambda: worker.idle)
+    assert len(calls(butler, "finish")) == 3
+    assert [attempt.outcome for attempt in handle.execution().attempts] == [
+        AttemptOutcome.SUCCEEDED
+    ]
+
+
+def test_endings_wait_for_a_ledger_that_is_away(butler, worker):
+    butler.storage.fail("finish", times=4)
+    handles = butler.enqueue_many([("double", Item(n=n)) for n in range(20)])
+    assert [handle.result(timeout_s=20) for handle in handles] == [2 * n for n in range(20)]
+
+
+def test_an_attempt_whose_claim_the_ledger_forgot_is_claimed_again_and_ended(butler, worker):
+    handle = start_waiting(butler, worker)
+    forget_claim(butler, handle)
+    worker.cancel(handle.id)
+    wait_for(lambda: status(handle).finished)
+    execution = handle.execution()
+    assert (execution.status, execution.attempt) == (ExecutionStatus.CANCELLED, 1)
+
+
+def test_a_forgotten_claim_is_reasserted_at_the_second_heartbeat_that_misses_it(butler, worker):
+    handle = start_waiting(butler, worker)
+    forget_claim(butler, handle)
+    beat(butler, worker)
+    assert status(handle) is ExecutionStatus.QUEUED
+    beat(butler, worker)
+    execution = handle.execution()
+    assert (execution.status, execution.attempt) == (ExecutionStatus.RUNNING, 1)
+
+
+def test_what_runs_elsewhere_by_now_is_ended_here_without_a_word(butler, worker):
+    handle = start_waiting(butler, worker)
+    worker._fetcher.stop()
+    forget_claim(butler, handle)
+    other = make_worker(butler)
+    other.start()
+    try:
+        butler.wire.push([entry_of(butler, handle)])
+        wait_for(lambda: handle.execution().worker_id == other.id)
+        beat(butler, worker)
+        beat(butler, worker)
+        wait_for(lambda: worker.idle)
+        assert handle.execution().worker_id == other.id
+        assert status(handle) is ExecutionStatus.RUNNING
+    finally:
+        other.drain(0)
+
+
+def test_its_own_forgotten_execution_fetched_anew_ends_the_first_attempt(butler, worker):
+    handle = start_waiting(butler, worker)
+    first = worker._attempts[handle.id]
+    forget_claim(butler, handle)
+    butler.wire.push([entry_of(butler, handle)])
+    second = wait_for(lambda: (a := worker._attempts.get(handle.id)) is not first and a)
+    wait_for(lambda: first.over)
+    assert second.claimed.claim_token != first.claimed.claim_token
+    assert worker._attempts[handle.id] is second
+    worker.cancel(handle.id)
+    wait_for(lambda: status(handle) is ExecutionStatus.CANCELLED)
+
+
+def test_a_row_that_runs_under_its_id_but_not_here_is_handed_back_after_a_lease(butler):
+    worker = make_worker(butler, lease_s=0.05)
+    worker.start()
+    handle = start_waiting(butler, worker)
+    stray = worker._attempts.pop(handle.id)
+    beat(butler, worker)
+    assert status(handle) is ExecutionStatus.RUNNING
+    wait_for(lambda: beat(butler, worker) or status(handle) is not ExecutionStatus.RUNNING)
+    execution = handle.execution()
+    assert (execution.status, execution.attempts_used) == (ExecutionStatus.QUEUED, 0)
+    stray.control.request_cancel("the test is over")
+    worker.drain(0)
+
+
+def test_a_worker_that_was_given_up_ends_what_it_runs_and_writes_nothing(butler):
+    lost = []
+    worker = make_worker(butler, on_lost=lambda: lost.append(True))
+    worker.start()
+    handle = start_waiting(butler, worker)
+    worker.on_heartbeat(HeartbeatReply(worker_id=worker.id, lost=True), sent_at=0.0)
+    wait_for(lambda: worker.idle)
+    assert lost == [True]
+    assert status(handle) is ExecutionStatus.RUNNING
+    assert calls(butler, "finish") == []
+
+
+def test_a_claim_of_a_worker_that_was_given_up_gives_its_hand_back(butler, worker):
+    butler.storage.lose_worker(worker.id)
+    handle = butler.enqueue("double", Item())
+    wait_for(lambda: worker.lease.lost)
+    wait_for(lambda: not Hands(butler.redis).ids(worker.id))
+    assert status(handle) is ExecutionStatus.QUEUED
+    assert butler.wire.depth("default") == 1
+
+
+def test_nothing_starts_under_a_lease_that_is_not_fresh(butler):
+    worker = make_worker(butler, lease_s=0.0)
+    worker.start()
+    handle = butler.enqueue("double", Item())
+    beat_once = worker.lease.fresh
+    assert not beat_once
+    assert status(handle) is ExecutionStatus.QUEUED
+    worker.lease.lease_s = 60.0
+    worker.lease.renew(worker.lease._clock.monotonic())
+    assert handle.result(timeout_s=10) == 0
+    worker.drain(0)
+
+
+def test_a_cancel_that_only_the_heartbeat_tells_of_is_obeyed(butler, worker):
+    handle = start_waiting(butler, worker)
+    butler.storage.cancel([handle.id])
+    beat(butler, worker)
+    wait_for(lambda: status(handle) is ExecutionStatus.CANCELLED)
+
+
+def test_an_end_that_came_after_another_attempt_began_changes_nothing(butler, worker, caplog):
+    handle = start_waiting(butler, worker)
+    (row,) = butler.storage.running(worker.id)
+    butler.storage.finish([lifecycle.lose(row, reason="the test says so")])
+    worker.cancel(handle.id)
+    wait_for(lambda: worker.idle)
+    assert status(handle) in (ExecutionStatus.QUEUED, ExecutionStatus.RUNNING)
+    assert "attempt.fenced" in caplog.text
+
+
+def entry_of(butler, handle):
+    entries = butler.storage.queued(min_age_s=-1, after=None, limit=10)
+    return next(entry for _, entry in entries if entry.id == handle.id)
+
+
+def forget_claim(butler, handle):
+    """What a crash of Postgres does to a claim that was not on disk yet."""
+    rows = butler.storage._storage._rows
+    row = rows.get(handle.id)
+    rows.move(row, ExecutionStatus.QUEUED)
+    row.attempt -= 1
+    row.claim_token = ""
+    row.worker_id = None
