@@ -39,6 +39,9 @@ CANCELED_TTL_S = 86_400
 WAKE_TOKENS = 16
 PUSH_BATCH = 500
 
+# RQ_KEY_PREFIX keeps applications apart that share a Redis; what is ours must follow it.
+OUR_PREFIX = "butler" if RQ_KEY_PREFIX == "rq" else f"{RQ_KEY_PREFIX}:butler"
+
 _LIST_SUFFIX = {Priority.HIGH: ".high", Priority.NORMAL: "", Priority.LOW: ".low"}
 
 
@@ -53,13 +56,13 @@ def list_names(queue: str) -> list[str]:
 
 
 class WireKeys:
-    """The names of all keys on the wire; RQ's carry RQ's prefix."""
+    """The names of all keys on the wire; RQ's and ours carry RQ's prefix."""
 
     queues = f"{RQ_KEY_PREFIX}:queues"
     suspended = f"{RQ_KEY_PREFIX}:suspended"
-    epoch = "butler:epoch"
-    hands = "butler:hands"
-    guests = "butler:guests"
+    epoch = f"{OUR_PREFIX}:epoch"
+    hands = f"{OUR_PREFIX}:hands"
+    guests = f"{OUR_PREFIX}:guests"
 
     @staticmethod
     def job(execution_id: str) -> str:
@@ -109,27 +112,27 @@ class WireKeys:
     @staticmethod
     def changes(execution_id: str) -> str:
         """Channel on which it is told that an execution has changed."""
-        return f"butler:execution:{execution_id}"
+        return f"{OUR_PREFIX}:execution:{execution_id}"
 
     @staticmethod
     def wake(queue: str) -> str:
         """List of tokens that wake idle workers."""
-        return f"butler:wake:{queue}"
+        return f"{OUR_PREFIX}:wake:{queue}"
 
     @staticmethod
     def ledger(queue: str) -> str:
         """Id of the ledger a queue belongs to."""
-        return f"butler:ledger:{queue}"
+        return f"{OUR_PREFIX}:ledger:{queue}"
 
     @staticmethod
     def hand(worker_id: str) -> str:
         """Set of ids a worker has popped and not yet settled."""
-        return f"butler:hand:{worker_id}"
+        return f"{OUR_PREFIX}:hand:{worker_id}"
 
     @staticmethod
     def popped(worker_id: str) -> str:
         """A worker's last pop, with its token."""
-        return f"butler:popped:{worker_id}"
+        return f"{OUR_PREFIX}:popped:{worker_id}"
 
 
 def rq_time(moment: datetime | None = None) -> str:
