@@ -7,6 +7,8 @@ a unit test.
 
 from __future__ import annotations
 
+import logging
+import random
 import threading
 from dataclasses import dataclass
 from enum import Enum
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from butler.storage.records import Claimed
     from butler.task_spec import TaskSpec
     from butler_workers.isolation import IsolatedProcess
+
+logger = logging.getLogger(__name__)
 
 MAX_HAND_BACK_DELAY_S = 30.0
 # From a timeout to the end of the process that still runs the task.
@@ -122,6 +126,18 @@ def conclude(attempt: Attempt, end: Returned | Raised, *, random: float) -> Tran
             return _returned(attempt, value, random=random)
         case Raised(error):
             return _raised(attempt, error, random=random)
+
+
+def conclude_safely(attempt: Attempt, end: Returned | Raised) -> Transition | None:
+    """`conclude` with the retry's own draw; an error in here ends the attempt too.
+
+    A result whose own methods raise, say: the slot must survive it.
+    """
+    try:
+        return conclude(attempt, end, random=random.random())  # noqa: S311 - spreads retries
+    except Exception as error:
+        logger.exception("attempt.not_concluded id=%s", attempt.claimed.id)
+        return lifecycle.fail(attempt.claimed, error=describe_error(error))
 
 
 def refuse_request(claimed: Claimed, spec: TaskSpec, error: InvalidRequest) -> Transition:

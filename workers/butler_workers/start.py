@@ -16,6 +16,9 @@ EXIT_HIDDEN = 3
 def butler() -> None:
     """The command ``butler``."""
     refuse_hidden_package("butler")
+    from butler.pid_one import obey_sigterm
+
+    obey_sigterm()
     from butler.cli import main
 
     main()
@@ -24,6 +27,9 @@ def butler() -> None:
 def worker() -> None:
     """The command ``butler-worker``."""
     refuse_hidden_package("butler-worker")
+    from butler.pid_one import obey_sigterm
+
+    obey_sigterm()
     from butler_workers.cli import main
 
     main(prog_name="butler-worker")

@@ -23,6 +23,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from butler.log import log_event
+from butler.pid_one import OrphanReaper
 from butler_workers import systemd
 from butler_workers.burst import BurstWatch
 from butler_workers.children import ChildProcess
@@ -66,6 +67,7 @@ class Supervisor:
         self._burst = BurstWatch(butler, config.queues) if burst else None
         self._looked_at = 0.0
         self._funerals = Funerals(butler)
+        self._orphans = OrphanReaper()
         self.health = SupervisorHealth(
             self._children, slots=config.concurrency, lease_s=config.lease_s
         )
@@ -94,6 +96,7 @@ class Supervisor:
             self._hear_children()
             self._replace_overdue()
             self._bury_dead()
+            self._orphans.step()
             self._solos.serve(may_start=self._may_start())
             if not self._stop_requests:
                 self._recycling.step()

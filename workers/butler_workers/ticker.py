@@ -100,6 +100,7 @@ class Ticker:
         self._presence.keep(now, busy=bool(running))
         if self._started is not None:
             self._started.speak(self._vitals())
+        self._slots.warn_of_blocked_loop(running, now)
         self._interrupt_overdue(running, now)
         self._hand_back_unstarted(now)
         self._announce(running, now)
