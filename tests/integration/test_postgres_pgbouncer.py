@@ -179,3 +179,29 @@ def test_a_pooler_is_noticed_before_anything_is_prepared(pooled_url, database_ur
         for _ in range(4):
             statements = connection.execute("SELECT count(*) FROM pg_prepared_statements")
             assert statements.fetchone() == (0,)
+
+
+def test_a_listener_behind_the_pooler_gives_up_and_says_what_to_set(storages, pooled_url, caplog):
+    listener = storages[0].listen(lambda: None)
+    until(lambda: not listener._thread.is_alive())
+    listener.close()
+    assert "a connection pooler stands before it" in caplog.text
+    assert "BUTLER_DATABASE_DIRECT_URL" in caplog.text
+
+
+def test_a_transaction_through_the_pooler_carries_an_enqueue_and_leaves_nothing_in_the_session(
+    storages, pooled_url, redis_url
+):
+    from butler import Butler
+
+    with Butler(redis_url, storage=storages[0]) as butler:
+
+        @butler.task(unique_key="k")
+        def noop() -> None: ...
+
+        with psycopg.connect(pooled_url, prepare_threshold=None) as connection:
+            handle = noop.enqueue(transaction=connection)
+            assert butler.get(handle.id) is None
+            connection.commit()
+            assert handle.status is _S.SCHEDULED
+            assert connection.execute("SHOW lock_timeout").fetchone() == ("0",)

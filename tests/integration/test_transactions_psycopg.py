@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
+from postgres_scenes import until
 from psycopg.rows import dict_row
 from transaction_scenes import Order, ids, make_table, new_butler, rows_of
 
@@ -22,6 +23,7 @@ from butler.errors import (
 from butler.executions import ExecutionStatus
 
 S = ExecutionStatus
+ACTIVE = psycopg.pq.TransactionStatus.ACTIVE
 
 
 @pytest.fixture
@@ -474,12 +476,11 @@ def test_a_cancelled_coroutine_leaves_nothing_running_on_its_connection(
         async with await psycopg.AsyncConnection.connect(database_url) as other:
             await other.execute("SELECT 1")
             waiting = asyncio.create_task(bill.aenqueue(Order(n=1), transaction=other))
-            while other.info.transaction_status != psycopg.pq.TransactionStatus.ACTIVE:
-                await asyncio.sleep(0.01)
+            await asyncio.to_thread(lambda: until(lambda: other.info.transaction_status == ACTIVE))
             waiting.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await waiting
-            assert other.info.transaction_status != psycopg.pq.TransactionStatus.ACTIVE
+            assert other.info.transaction_status != ACTIVE
             await other.rollback()
             connection.rollback()
             await other.execute("SELECT 1")

@@ -1,8 +1,18 @@
+import time
+
 import pytest
+from butler_scheduler import stager as stager_module
 from butler_scheduler.stager import GATHER_S, LOOK_EVERY_S, Stager
 from scheduler_kit import Bench
 
 from butler.errors import QueueUnavailable
+
+
+def eventually(question):
+    deadline = time.monotonic() + 10
+    while not question():
+        assert time.monotonic() < deadline, "not within 10 s"
+        time.sleep(0.005)
 
 
 @pytest.fixture
@@ -91,3 +101,42 @@ def test_a_push_that_fails_leaves_its_rows_queued_and_goes_on(bench, stager, mon
     bench.clock.advance(2)
     bench.tick(stager)
     assert bench.statuses() == {"queued": 7}
+
+
+class Notices:
+    """A ledger's notices: what it would call, and whether it may still."""
+
+    def __init__(self):
+        self.wake = None
+        self.closed = False
+
+    def listen(self, wake):
+        self.wake = wake
+        return self
+
+    def close(self):
+        self.closed = True
+
+
+def test_it_wakes_when_the_ledger_tells_of_news_and_hears_no_more_after_its_end(
+    bench, stager, monkeypatch
+):
+    monkeypatch.setattr(stager_module, "LOOK_EVERY_S", 3600.0)
+    notices = Notices()
+    bench.ledger.memory.listen = notices.listen
+    stager.start()
+    eventually(lambda: "next_due_in_s" in bench.ledger.calls)
+    bench.enqueue(unpushed=True)
+    notices.wake()
+    eventually(lambda: bench.statuses() == {"queued": 1})
+    assert stager.stop()
+    assert notices.closed
+
+
+def test_a_ledger_that_is_away_at_the_start_costs_the_notices_and_no_more(bench, stager):
+    bench.ledger.down = True
+    stager.start()
+    bench.ledger.down = False
+    bench.enqueue(unpushed=True)
+    eventually(lambda: bench.statuses() == {"queued": 1})
+    assert stager.stop()

@@ -11,6 +11,7 @@ a statement to begin its transaction, or its commit would do nothing.
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from butler.storage.base import Caller
 
     Params = tuple[str | None, ...]
+
+# Not the end of an escaped one, as in a schema called "100%s".
+_PLACEHOLDER = re.compile("(?<!%)%s")
 
 TESTED_DRIVERS = frozenset({"psycopg", "psycopg_async", "asyncpg"})
 
@@ -129,7 +133,7 @@ def check_sqlalchemy(connection: Any, pooled: Any) -> Any:
 
 def sqlalchemy_text(statement: str, params: Params) -> tuple[Any, dict[str, str | None]]:
     """The statement with SQLAlchemy's placeholders, and their values."""
-    parts = [part.replace("%%", "%").replace(":", r"\:") for part in statement.split("%s")]
+    parts = [part.replace("%%", "%").replace(":", r"\:") for part in _PLACEHOLDER.split(statement)]
     names = [f"butler_{n}" for n in range(len(params))]
     written = parts[0] + "".join(
         f":{name}{part}" for name, part in zip(names, parts[1:], strict=True)

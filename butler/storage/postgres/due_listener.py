@@ -70,14 +70,19 @@ class DueListener:
 
     def close(self) -> None:
         """Stop; closing twice is fine."""
-        if not self._closed.is_set():
-            self._closed.set()
-            self._sender.close()
+        self._closed.set()
+        self._sender.close()
         if self._thread.is_alive():
             # Connecting may hold it for longer; it is a daemon.
             self._thread.join(1.0)
 
     def _run(self) -> None:
+        try:
+            self._listen()
+        finally:
+            self._receiver.close()
+
+    def _listen(self) -> None:
         from psycopg import Error
 
         from butler.storage.postgres.driver import message_of

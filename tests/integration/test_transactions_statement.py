@@ -1,0 +1,276 @@
+"""``task.statement(request)`` for every other driver, and the SQL function by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+from transaction_scenes import Order, ids, make_table, new_butler, rows_of
+
+from butler import Task
+from butler.errors import DefinitionError, InvalidOption, InvalidRequest, TransactionRefused
+from butler.executions import ExecutionStatus
+
+S = ExecutionStatus
+
+
+@pytest.fixture
+def scene(redis_url, database_url):
+    make_table(database_url)
+    butler, ship, bill = new_butler(redis_url, database_url)
+    with butler:
+        yield butler, ship, bill
+
+
+@pytest.fixture
+def butler(scene):
+    return scene[0]
+
+
+@pytest.fixture
+def ship(scene):
+    return scene[1]
+
+
+@pytest.fixture
+def bill(scene):
+    return scene[2]
+
+
+@pytest.fixture
+def connection(database_url, scene):
+    with psycopg.connect(database_url) as connection:
+        yield connection
+
+
+def with_asyncpg(database_url, work):
+    """What ``work(connection)`` returns."""
+
+    async def main():
+        options = conninfo_to_dict(database_url)
+        connection = await asyncpg.connect(
+            host=options["host"], user=options["user"], database=options["dbname"]
+        )
+        try:
+            return await work(connection)
+        finally:
+            await connection.close()
+
+    return asyncio.run(main())
+
+
+# The statement
+
+
+def test_with_asyncpg_it_commits_and_rolls_back_with_the_users_rows(butler, ship, database_url):
+    run_at = datetime(2040, 1, 1, tzinfo=UTC)
+    sql, params = ship.statement(
+        Order(n=1),
+        run_at=run_at,
+        expires_at=run_at + timedelta(days=1),
+        priority="low",
+        unique_key="k",
+        replace=True,
+        tags=["b"],
+        user_id="u",
+        max_attempts=2,
+        timeout_s=1.5,
+    )
+
+    async def work(connection):
+        async with connection.transaction():
+            await connection.execute("INSERT INTO orders VALUES (1)")
+            kept = await connection.fetchval(sql, *params)
+        rolled_back = connection.transaction()
+        await rolled_back.start()
+        await connection.fetchval(*_flat(ship.statement(Order(n=2))))
+        await rolled_back.rollback()
+        return kept
+
+    id_ = str(with_asyncpg(database_url, work))
+    assert ids(butler) == [id_]
+    assert rows_of(database_url) == [1]
+    execution = ship.handle(id_).execution()
+    assert (execution.status, execution.request) == (S.SCHEDULED, {"n": 1})
+    assert (execution.run_at, execution.expires_at) == (run_at, run_at + timedelta(days=1))
+    assert (execution.queue, execution.priority, execution.unique_key) == ("shipping", "low", "k")
+    assert (execution.tags, execution.user_id) == (("a", "b"), "u")
+    assert (execution.max_attempts, execution.timeout_s) == (2, 1.5)
+
+
+def _flat(statement):
+    sql, params = statement
+    return (sql, *params)
+
+
+def test_all_its_parameters_are_texts(ship):
+    sql, params = ship.statement(Order(n=1), delay_s=3)
+    assert {type(param) for param in params} == {str}
+    assert f"${len(params)}" in sql
+    assert f"${len(params) + 1}" not in sql
+
+
+def test_with_percent_placeholders_it_runs_on_dbapi_drivers(butler, ship, connection):
+    sql, params = ship.statement(Order(n=1), placeholders="%s")
+    (id_,) = connection.execute(sql, params).fetchone()
+    connection.commit()
+    assert ids(butler) == [str(id_)]
+
+
+def test_run_twice_it_writes_one_execution(butler, ship, bill, connection):
+    for task in (ship, bill):
+        sql, params = task.statement(Order(n=1), placeholders="%s")
+        first = connection.execute(sql, params).fetchone()
+        connection.commit()
+        assert connection.execute(sql, params).fetchone() == first
+        connection.commit()
+    assert len(ids(butler)) == 2
+
+
+def test_it_returns_the_holder_of_the_unique_key(bill, connection):
+    holder = bill.enqueue(Order(n=1))
+    sql, params = bill.statement(Order(n=1), placeholders="%s")
+    assert connection.execute(sql, params).fetchone() == (uuid.UUID(holder.id),)
+
+
+def test_a_busy_key_is_the_drivers_own_error(redis_url, database_url, scene, bill, connection):
+    settings = scene[0].settings.model_copy(update={"unique_wait_s": 0.05})
+    impatient, _, its_bill = new_butler(redis_url, database_url, settings=settings)
+    bill.enqueue(Order(n=1), transaction=connection)
+    with impatient, psycopg.connect(database_url) as other:
+        sql, params = its_bill.statement(Order(n=1), placeholders="%s")
+        with pytest.raises(psycopg.errors.LockNotAvailable, match=r'key "order-1" of "Bill" is be'):
+            other.execute(sql, params)
+
+
+def test_it_checks_the_request_and_options_as_enqueue_does(butler, ship):
+    with pytest.raises(InvalidRequest):
+        butler.statement(ship, {"n": "x"})
+    with pytest.raises(InvalidOption, match="queue must be"):
+        ship.statement(Order(), queue="a.b")
+    with pytest.raises(InvalidOption, match="transaction"):
+        ship.statement(Order(), transaction=object())
+    with pytest.raises(InvalidOption, match=r'placeholders must be "\$1" or "%s", got \':x\''):
+        ship.statement(Order(), placeholders=":x")
+
+
+def test_a_task_class_has_one_too(butler, connection):
+    class Mail(Task[Order, int]):
+        def execute(self, request, context):
+            return 1
+
+    butler.register(Mail)
+    connection.execute(*Mail.statement(Order(), placeholders="%s"))
+    connection.commit()
+    assert len(ids(butler)) == 1
+
+
+def test_in_memory_there_is_no_statement():
+    from butler import Butler
+
+    with Butler.in_memory() as butler:
+
+        @butler.task
+        def noop() -> None: ...
+
+        with pytest.raises(TransactionRefused, match="MemoryStorage keeps no ledger"):
+            noop.statement()
+    assert issubclass(DefinitionError, TypeError)
+
+
+# The function
+
+
+@pytest.fixture
+def announced(butler):
+    """The tasks are known to the ledger, as after a worker's start."""
+    butler.storage.register_tasks(butler.tasks())
+
+
+def call(connection, arguments, *params):
+    row = connection.execute(f"SELECT butler.enqueue({arguments})", params).fetchone()
+    connection.commit()
+    return str(row[0])
+
+
+def test_by_hand_the_tasks_own_options_hold(butler, connection, announced):
+    id_ = call(connection, "'Ship', '{\"n\": 1}'")
+    execution = butler.get(id_)
+    assert (execution.task, execution.queue, execution.max_attempts) == ("Ship", "shipping", 5)
+    assert (execution.tags, execution.request, execution.status) == (("a",), {"n": 1}, S.SCHEDULED)
+    assert execution.timeout_s == 300.0
+    assert uuid.UUID(id_).version == 7
+    made = datetime.fromtimestamp((uuid.UUID(id_).int >> 80) / 1000, tz=UTC)
+    assert abs(made - execution.created_at) < timedelta(seconds=1)
+
+
+def test_by_hand_options_go_over_the_tasks(butler, connection, announced):
+    id_ = call(
+        connection,
+        "'Ship', request => %s, queue => 'mail', priority => 'high', delay_s => 60, tags => '{b,a}'"
+        ", max_attempts => 2, timeout_s => 9, user_id => 'u', unique_key => 'k'"
+        ", expires_at => '2040-01-01T00:00:00Z'",
+        '{"n": 2}',
+    )
+    execution = butler.get(id_)
+    assert (execution.queue, execution.priority, execution.tags) == ("mail", "high", ("a", "b"))
+    assert (execution.max_attempts, execution.timeout_s, execution.user_id) == (2, 9.0, "u")
+    assert execution.expires_at == datetime(2040, 1, 1, tzinfo=UTC)
+    assert execution.run_at > execution.created_at + timedelta(seconds=59)
+    assert call(connection, "'Ship', unique_key => 'k'") == id_
+
+
+def test_by_hand_ids_are_distinct_and_in_order(connection, announced):
+    made = [call(connection, "'Ship'") for _ in range(20)]
+    assert len(set(made)) == 20
+    assert [id_[:13] for id_ in made] == sorted(id_[:13] for id_ in made)
+
+
+def test_by_hand_an_older_name_means_the_task(butler, connection):
+    @butler.task(name="New Name", aliases=["Old Name"])
+    def renamed() -> None: ...
+
+    butler.storage.register_tasks(butler.tasks())
+    assert butler.get(call(connection, "'Old Name'")).task == "New Name"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ("'Shop'", 'no task named "Shop" is known to this ledger'),
+        ("NULL", "no task named"),
+        ("'Bill'", "computes its unique_key from the request: pass unique_key"),
+        ("'Ship', queue => 'a.b'", "queue must be 1 to 100 letters"),
+        ("'Ship', priority => 'urgent'", "priority must be high, normal or low, got 'urgent'"),
+        ("'Ship', delay_s => 1, run_at => now()", "delay_s and run_at exclude each other"),
+        ("'Ship', delay_s => -1", "delay_s must be in 0..315360000, got -1"),
+        ("'Ship', delay_s => 'NaN'", "delay_s must be in 0..315360000, got NaN"),
+        ("'Ship', timeout_s => 0", "timeout_s must be > 0"),
+        ("'Ship', timeout_s => 'NaN'", "timeout_s must be > 0"),
+        ("'Ship', max_attempts => 0", "max_attempts must be in 1..1000000, got 0"),
+        ("'Ship', unique_key => ''", "unique_key must have 1 to 500 characters, got 0"),
+        ("'Ship', user_id => repeat('u', 201)", "user_id must have 1 to 200 characters, got 201"),
+        ("'Ship', replace => true", "replace needs a unique_key"),
+        ("'Ship', expires_at => now(), run_at => now()", "expires_at must be later than run_at"),
+        ("'Ship', tags => array_fill('t'::text, '{51}')", None),
+        ("'Ship', request => to_jsonb(repeat('x', 1048576))", "at most 1048576 bytes"),
+    ],
+)
+def test_by_hand_what_cannot_be_is_refused_by_name(connection, announced, arguments, problem):
+    if problem is None:  # one tag, fifty-one times
+        assert call(connection, arguments)
+        return
+    with pytest.raises(psycopg.errors.InvalidParameterValue) as caught:
+        call(connection, arguments)
+    assert problem in str(caught.value)
+
+
+def test_the_error_for_an_unknown_task_says_what_is_known(connection, announced):
+    with pytest.raises(psycopg.errors.InvalidParameterValue) as caught:
+        call(connection, "'Shop'")
+    assert caught.value.diag.message_hint.endswith("Known: Bill, Ship")
