@@ -111,6 +111,18 @@ butler.enqueue(send, Email(to="a"), max_atempts=1)  # error
 butler.enqueue("send", {}, run_at="now")  # error
 butler.list(stauts="queued")  # error
 
+# A wrong request, awaited
+
+async def use_aio() -> None:
+    await butler.aio.enqueue(send, "a")  # error
+    await butler.aio.enqueue(send)  # error
+    await butler.aio.enqueue(SendEmail, "a")  # error
+    await butler.aio.enqueue(Sender(), "a")  # error
+    await butler.aio.enqueue(send, Email(to="a"), delay=1)  # error
+    await butler.aio.list(stauts="queued")  # error
+    number: int = await (await butler.aio.enqueue(send, Email(to="a"))).result()  # error
+    butler.aio.enqueue(send, Email(to="a")).id  # error
+
 # A wrong result
 
 receipt: Receipt = send.enqueue(Email(to="a")).result()

@@ -6,7 +6,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar, assert_type
 
-from butler import Butler, Handle, RetryPolicy, Task, TaskContext, TaskResult, task
+from butler import (
+    AsyncButler,
+    AsyncHandle,
+    Butler,
+    Execution,
+    ExecutionChange,
+    Handle,
+    RetryPolicy,
+    Task,
+    TaskContext,
+    TaskResult,
+    task,
+)
 
 
 @dataclass
@@ -240,3 +252,37 @@ assert_type(butler.enqueue_many([(send, Email(to="a")), ("ping", None)]), list[H
 assert_type(butler.cancel("id"), bool)
 assert_type(butler.retry("id"), Handle[Any])
 assert_type(butler.handle("id"), Handle[Any])
+
+
+# Awaited, and followed
+
+async def use_aio() -> None:
+    aio = butler.aio
+    assert_type(aio, AsyncButler)
+    handle = await aio.enqueue(send, Email(to="a"), delay_s=1)
+    assert_type(handle, AsyncHandle[Receipt])
+    assert_type(await handle.result(timeout_s=1), Receipt)
+    assert_type(await aio.enqueue(send_sync, Email(to="a")), AsyncHandle[Receipt])
+    assert_type(await aio.enqueue(ping), AsyncHandle[None])
+    assert_type(await aio.enqueue(SendEmail, Email(to="a")), AsyncHandle[Receipt])
+    assert_type(await aio.enqueue(Sender(), Email(to="a")), AsyncHandle[Receipt])
+    assert_type(await aio.enqueue(AsyncSender(), Email(to="a")), AsyncHandle[Receipt])
+    assert_type(await aio.enqueue(ResultSender(), Email(to="a")), AsyncHandle[Receipt])
+    assert_type(await aio.enqueue(AsyncResultSender(), Email(to="a")), AsyncHandle[Receipt])
+    assert_type(await aio.enqueue("send", {"to": "a"}), AsyncHandle[Any])
+    assert_type(await aio.enqueue_many([(send, Email(to="a"))]), list[AsyncHandle[Receipt]])
+    assert_type(await aio.enqueue_many([("ping", None)]), list[AsyncHandle[Any]])
+    assert_type(await butler.aenqueue_many([(send, Email(to="a"))]), list[Handle[Receipt]])
+    assert_type(await send.handle("id").aresult(), Receipt)
+    assert_type(await aio.get("id"), Execution | None)
+    assert_type(await aio.cancel("id"), bool)
+    assert_type(await aio.retry("id"), AsyncHandle[Any])
+    await aio.list(status="queued", limit=5)
+    async for change in handle.events():
+        assert_type(change, ExecutionChange)
+    async for change in send.handle("id").events(timeout_s=1):
+        assert_type(change, ExecutionChange)
+
+
+for step in send.handle("id").events():
+    assert_type(step, ExecutionChange)
