@@ -20,7 +20,7 @@ VENV_WORKS := $(shell .venv/bin/python -c '' 2>/dev/null && \
   [ "$$(cat .venv/python.stamp 2>/dev/null)" = "$$(pwd -P)" ] && echo yes)
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE help install demo dev test test-installed check format bench constraints clean
+.PHONY: FORCE help install demo dev docs test test-installed check format bench constraints clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -50,6 +50,9 @@ check: .venv/dev.stamp ## Lint, types, import layers, file lengths
 format: .venv/dev.stamp ## Format the code and apply the safe fixes
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+docs: .venv/dev.stamp ## Write what the docs take from the code
+	$(BIN)/python .ci/configuration_tables.py
 
 bench: .venv/dev.stamp ## Measure throughput and latency on this machine
 	$(BIN)/python benchmarks/throughput.py $(ARGS)

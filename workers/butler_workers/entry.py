@@ -8,7 +8,6 @@ spawn or simple) imports this module in its work-horse, which needs to know wher
 
 from __future__ import annotations
 
-import os
 import time
 from functools import cache
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from butler.app_loading import load_app
 from butler.errors import ButlerError, SettingsError, StorageUnavailable
 from butler.ids import new_id
 from butler.queues import WireKeys, as_text, wire_errors
+from butler.settings import load_settings
 from butler_workers.guests import Guest, mute
 
 if TYPE_CHECKING:
@@ -62,15 +62,14 @@ def run(execution_id: str) -> None:
 
 
 def _butler() -> Butler:
-    # The one setting that is no setting: it says where the Butler is that has them.
-    target = os.environ.get("BUTLER_APP", "")
-    if not target:
+    settings = load_settings()
+    if settings.app is None:
         raise SettingsError(
             "BUTLER_APP is not set, so this RQ worker does not know the Butler whose executions "
             "it took: start it with BUTLER_APP=module:name (and BUTLER_APP_DIR=folder, when the "
             "module is not in the current one), or serve this queue with butler-worker only"
         )
-    return _load(target, os.environ.get("BUTLER_APP_DIR") or None)
+    return _load(settings.app, settings.app_dir)
 
 
 @cache

@@ -1,0 +1,38 @@
+"""The settings are the only reader of the environment, and the docs say all of them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+READERS = {
+    "butler/settings.py": "the settings",
+    "butler/dev/processes.py": "what a process inherits",
+    "butler/embedded/servers.py": "what a server's process inherits",
+    "butler/embedded/binaries.py": "PATH, to look for programs",
+    "workers/butler_workers/systemd.py": "NOTIFY_SOCKET, which is systemd's",
+}
+
+
+def test_nothing_but_the_settings_reads_the_environment():
+    reading = re.compile(r"environ|getenv|envvar")
+    found = {
+        str(path.relative_to(ROOT))
+        for folder in ("butler", "workers", "scheduler")
+        for path in (ROOT / folder).rglob("*.py")
+        for line in path.read_text().splitlines()
+        # Writing, for processes that are started, is no reading.
+        if reading.search(line) and not re.search(r"os\.environ\[[^]]+\] = ", line)
+    }
+    assert found == set(READERS)
+
+
+def test_the_tables_of_the_docs_are_made_of_the_settings():
+    command = [sys.executable, ROOT / ".ci" / "configuration_tables.py", "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
