@@ -95,8 +95,13 @@ class RecurringStorage(Protocol):
         """When the next job is due; cheap, for it is asked several times a second."""
         ...
 
-    def due_recurring(self, *, limit: int) -> DueJobs:
-        """Jobs that are due, longest due first; changes nothing."""
+    def due_recurring(
+        self, *, limit: int, ahead_s: float = 0.0, after: tuple[datetime, str] | None = None
+    ) -> DueJobs:
+        """Jobs that are due, or will be in ``ahead_s``, in (due_at, id) order after a cursor.
+
+        Changes nothing.
+        """
         ...
 
     def waiting_recurring(self, *, limit: int) -> DueJobs:

@@ -111,8 +111,9 @@ class FireRow:
 class RecurringStep:
     """What becomes of a job at one moment: its fires, and when it fires next. Atomic.
 
-    It is done if the job still has ``version`` (None: any) and, where it ``plans``, still waits for
-    ``expected``. Only then ``next_fire_at``, ``due_at`` and ``broken_reason`` are written.
+    It is done if the job still has ``version`` (None: any), still lists ``tracked`` as unfinished
+    (None: whatever) and, where it ``plans``, is due and still waits for ``expected``. Only where it
+    plans ``next_fire_at``, ``due_at`` and ``broken_reason`` are written.
     ``counted`` is added to its fires. ``finished`` are executions seen over, which no longer count
     as unfinished; ``tracks`` adds the executions of ``fires``. ``fingerprint`` is that under which
     the request was found valid, if it is new.
@@ -129,6 +130,7 @@ class RecurringStep:
     counted: int = 0
     finished: tuple[str, ...] = ()
     tracks: bool = True
+    tracked: tuple[str, ...] | None = None
     fingerprint: str | None = None
 
     def executions(self) -> list[tuple[FireRow, NewExecution]]:
@@ -164,12 +166,14 @@ class RecurringPulse:
 class DueJob:
     """A job to be decided, without its request (``job.request`` is None).
 
-    ``unfinished`` are its executions that are not over, oldest first; ``finished`` those the job
-    still lists that are. ``waiting`` are its waiting fires, oldest first, at most 101.
+    ``tracked`` are the executions the job lists as unfinished: ``unfinished`` those that are so,
+    oldest first, ``finished`` the others. ``waiting`` are its waiting fires, oldest first, at most
+    101.
     """
 
     job: RecurringJob
     due_at: datetime | None
+    tracked: tuple[str, ...] = ()
     unfinished: tuple[str, ...] = ()
     finished: tuple[str, ...] = ()
     waiting: tuple[datetime, ...] = ()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from butler.clock import SYSTEM_CLOCK
 from butler.log import log_event
+from butler.recurring.firing import AHEAD_S
 from butler_scheduler.service import Service
 
 if TYPE_CHECKING:
@@ -54,9 +55,10 @@ class Recurring(Service):
         self._leader = leader
         self._guard = guard
 
-    def tick(self, now: float) -> float:  # noqa: ARG002 - due times use the ledger's clock
+    def tick(self, now: float) -> float:
         """Fire what is due; sleeps until the next due time, at most `LOOK_EVERY_S`."""
         if self._epoch() is None:
+            self._firer.forget()
             return LOOK_EVERY_S
         pulse = self._storage.recurring_pulse()
         if self._guard.holds(pulse.now):
@@ -64,12 +66,17 @@ class Recurring(Service):
         made = self._firer.release_waiting(self._epoch) if pulse.waiting else 0
         is_due = pulse.due_in_s is not None and pulse.due_in_s <= 0
         if is_due:
-            made += self._firer.fire_due(self._epoch)
+            made += self._firer.fire_due(self._epoch, now=pulse.now)
         if made:
             log_event(logger, logging.DEBUG, "recurring.fired", executions=made)
         if is_due:
             return GATHER_S
-        return LOOK_EVERY_S if pulse.due_in_s is None else min(pulse.due_in_s, LOOK_EVERY_S)
+        if pulse.due_in_s is None:
+            return LOOK_EVERY_S
+        if pulse.due_in_s < AHEAD_S and self._firer.prepare(self._epoch, now=pulse.now):
+            return 0.0
+        spent_s = self._clock.monotonic() - now
+        return min(max(pulse.due_in_s - spent_s, 0.0), LOOK_EVERY_S)
 
     def _epoch(self) -> int | None:
         return None if self.stopping else self._leader.epoch()

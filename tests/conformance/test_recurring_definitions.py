@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from ledger_driver import eventually, race
@@ -12,6 +12,7 @@ from butler.executions import Priority
 from butler.recurring.job import JobStatus, Misfire, Overlap
 from butler.storage.recurring_records import RecurringDefinition, RecurringQuery
 
+PAST_DAY = PAST - timedelta(days=1)
 EVERYTHING = {
     "name": "nightly",
     "task": "Report",
@@ -249,3 +250,23 @@ def test_the_longest_due_come_first_and_no_more_than_asked_for(storage):
     found = storage.due_recurring(limit=2)
     assert [jobs[1].id, jobs[2].id] == [d.job.id for d in found.jobs]
     assert found.jobs[0].job.request is None
+
+
+def test_jobs_that_are_due_soon_can_be_read_ahead(storage):
+    soon = storage.now() + timedelta(seconds=5)
+    said = add(storage, due_at=soon, next_fire_at=soon)
+    assert due(storage, said) is None
+    [found] = storage.due_recurring(limit=10, ahead_s=60).jobs
+    assert (found.job.id, found.due_at) == (said.id, soon)
+    assert storage.due_recurring(limit=10, ahead_s=0.001).jobs == ()
+
+
+def test_due_jobs_are_paged_and_none_is_seen_twice(storage):
+    jobs = [add(storage, due_at=PAST) for _ in range(5)] + [add(storage, due_at=PAST_DAY)]
+    seen, after = [], None
+    while page := storage.due_recurring(limit=2, after=after).jobs:
+        seen += [found.job.id for found in page]
+        after = (page[-1].due_at, page[-1].job.id)
+    assert seen[0] == jobs[-1].id
+    assert sorted(seen) == sorted(said.id for said in jobs)
+    assert len(seen) == 6

@@ -135,6 +135,24 @@ def test_a_job_that_changed_after_the_decision_does_not_fire(storage):
     assert storage.get(row.execution.id) is None
 
 
+def test_no_job_fires_before_its_time(storage):
+    said = add(storage, due_at=FUTURE)
+    [reply] = fire(storage, plan(said, fired()))
+    assert not reply.applied
+    assert history(storage, said) == []
+
+
+def test_a_fire_that_was_decided_before_another_execution_started_is_not_done(storage):
+    said = add(storage)
+    by_hand, row = fired(PAST - timedelta(seconds=1), manual=True), fired()
+    fire(storage, trigger(said, by_hand))
+    [reply] = fire(storage, plan(said, row, tracked=()))
+    assert not reply.applied
+    assert due(storage, said).tracked == (by_hand.execution.id,)
+    [reply] = fire(storage, plan(said, row, tracked=(by_hand.execution.id,)))
+    assert reply.applied
+
+
 def test_a_pause_that_races_a_fire_is_obeyed_from_then_on(storage):
     for _ in range(5):
         said = add(storage)

@@ -90,7 +90,9 @@ class Desk(Bench):
             pass
 
     def history(self, name="job"):
-        return [(fire.outcome, fire.fire_at) for fire in reversed(self.jobs.history(name, limit=1000))]
+        return [
+            (fire.outcome, fire.fire_at) for fire in reversed(self.jobs.history(name, limit=1000))
+        ]
 
     def executions(self):
         return self.ledger.memory.find(ExecutionQuery()).executions
@@ -495,3 +497,65 @@ def test_the_stager_is_held_too(desk):
     desk.clock.advance(HOLD_S)
     desk.tick(stager)
     assert desk.waiting() == [id_]
+
+
+# Deciding ahead
+
+
+def test_what_is_due_soon_is_decided_before_its_time(desk):
+    for n in range(4):
+        desk.add(f"job {n}")
+    desk.fire(59)
+    desk.ledger.calls.clear()
+    desk.fire(0.999)
+    assert desk.executions() == ()
+    desk.fire(0.001)
+    assert len(desk.executions()) == 4
+    assert desk.ledger.calls.count("fire_recurring") == 2  # batches of three
+    assert "task_definitions" not in desk.ledger.calls
+
+
+def test_a_job_that_was_paused_after_it_was_decided_does_not_fire(desk):
+    desk.add("paused")
+    desk.add("fine")
+    desk.fire(59)
+    desk.jobs.pause("paused")
+    desk.fire(1)
+    assert desk.history("paused") == []
+    assert desk.history("fine") == [(O.FIRED, minute(1))]
+
+
+def test_a_job_that_was_changed_after_it_was_decided_fires_as_it_is_now(desk):
+    desk.add(queue="old")
+    desk.fire(59)
+    desk.jobs.update("job", queue="new")
+    desk.fire(1)
+    [execution] = desk.executions()
+    assert execution.queue == "new"
+    assert desk.history() == [(O.FIRED, minute(1))]
+
+
+def test_what_was_started_by_hand_after_the_decision_is_an_overlap(desk):
+    desk.add()
+    desk.fire(59)
+    desk.jobs.trigger("job")
+    desk.fire(1)
+    assert desk.history()[-1] == (O.SKIPPED, minute(1))
+
+
+def test_who_no_longer_leads_forgets_what_it_decided(desk):
+    desk.add()
+    desk.fire(59)
+    desk.leader.wind_down()
+    desk.tick(desk.service)
+    assert desk.service._firer._ahead == {}
+
+
+def test_jobs_whose_executions_run_are_decided_at_their_time(desk):
+    desk.add()
+    desk.fire(60)
+    [first] = desk.executions()
+    desk.fire(59)
+    desk.end(first.id)
+    desk.fire(1)
+    assert desk.history() == [(O.FIRED, minute(1)), (O.FIRED, minute(2))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from butler.errors import InvalidOption, InvalidRequest
@@ -145,16 +146,21 @@ class MemoryRecurring:
                 waiting=any(row.waiting() for row in self._jobs),
             )
 
-    def due_recurring(self, *, limit: int) -> DueJobs:
-        """Jobs that are due, longest due first."""
+    def due_recurring(
+        self, *, limit: int, ahead_s: float = 0.0, after: tuple[datetime, str] | None = None
+    ) -> DueJobs:
+        """Jobs that are due or soon will be, longest due first."""
         with self._lock:
             now = self._clock.now()
-            due = [
-                (row.definition.due_at, row.definition.id, row)
+            until = now + timedelta(seconds=ahead_s)
+            due = sorted(
+                (row.definition.due_at, row.definition.id)
                 for row in self._jobs
-                if row.definition.due_at is not None and row.definition.due_at <= now
-            ]
-            jobs = tuple(self._due(row) for _, _, row in sorted(due, key=lambda d: d[:2])[:limit])
+                if row.definition.due_at is not None and row.definition.due_at <= until
+            )
+            ids = [id_ for due_at, id_ in due if after is None or (due_at, id_) > after]
+            rows = [self._jobs.get(id_) for id_ in ids[:limit]]
+            jobs = tuple(self._due(row) for row in rows if row is not None)
         return DueJobs(now=now, jobs=jobs)
 
     def waiting_recurring(self, *, limit: int) -> DueJobs:
@@ -188,6 +194,7 @@ class MemoryRecurring:
         return DueJob(
             job=row.to_job(with_request=False),
             due_at=row.definition.due_at,
+            tracked=tuple(row.unfinished),
             unfinished=tuple(sorted(set(row.unfinished) - over)),
             finished=tuple(id_ for id_ in row.unfinished if id_ in over),
             waiting=tuple(row.waiting()[:_WAITING_SHOWN]),
@@ -195,7 +202,7 @@ class MemoryRecurring:
 
     def _step(self, step: RecurringStep, *, now: datetime) -> StepReply:
         row = self._jobs.get(step.job_id)
-        if row is None or not row.allows(step):
+        if row is None or not row.allows(step, now=now):
             return StepReply(job_id=step.job_id, applied=False)
         try:
             check_insertable([new for _, new in step.executions()])

@@ -94,11 +94,15 @@ class JobRow:
         self.broken_reason = None
         self.updated_at = now
 
-    def allows(self, step: RecurringStep) -> bool:
-        """Whether the job is as it was when the step was decided."""
+    def allows(self, step: RecurringStep, *, now: datetime) -> bool:
+        """Whether the job is as it was when the step was decided, and due where it plans."""
         if step.version is not None and step.version != self.version:
             return False
-        return not step.plans or step.expected == self.definition.next_fire_at
+        if step.tracked is not None and list(step.tracked) != self.unfinished:
+            return False
+        said = self.definition
+        is_due = said.due_at is not None and said.due_at <= now
+        return not step.plans or (is_due and step.expected == said.next_fire_at)
 
     def take(self, step: RecurringStep) -> None:
         """All of a step but its fires."""

@@ -172,10 +172,18 @@ class PostgresRecurring:
                 self._whole_look_at = now_s
         return RecurringPulse(now=rows.in_utc(now), due_in_s=due_in_s, waiting=waiting)
 
-    def due_recurring(self, *, limit: int) -> DueJobs:
-        """Jobs that are due, longest due first."""
+    def due_recurring(
+        self, *, limit: int, ahead_s: float = 0.0, after: tuple[datetime, str] | None = None
+    ) -> DueJobs:
+        """Jobs that are due or soon will be, longest due first."""
         floor = self._floor_at(time.monotonic())
-        params = {"floor": None if floor is None else floor.isoformat(), "limit": str(limit)}
+        params = {
+            "floor": None if floor is None else floor.isoformat(),
+            "ahead_s": repr(ahead_s),
+            "after_at": None if after is None else after[0].isoformat(),
+            "after_id": None if after is None else after[1],
+            "limit": str(limit),
+        }
         return self._due("recurring_due", params)
 
     def waiting_recurring(self, *, limit: int) -> DueJobs:

@@ -70,12 +70,13 @@ def job(row: Columns) -> RecurringJob:
 
 def due_job(row: Columns) -> DueJob:
     """The columns of recurring_due and recurring_waiting."""
-    _, due_at, known, unfinished, waiting = row[JOB_COLUMNS:]
+    _, due_at, tracked, unfinished, waiting = row[JOB_COLUMNS:]
     return DueJob(
         job=job(row),
         due_at=maybe_utc(due_at),
+        tracked=tuple(tracked),
         unfinished=tuple(unfinished),
-        finished=tuple(id_ for id_ in known if id_ not in unfinished),
+        finished=tuple(id_ for id_ in tracked if id_ not in unfinished),
         waiting=tuple(in_utc(fire_at) for fire_at in waiting),
     )
 
@@ -137,47 +138,43 @@ def steps_text(steps: Iterable[RecurringStep]) -> str:
 
 
 def _step_form(step: RecurringStep) -> dict[str, Any]:
+    """Only what is said: a field that is left out is NULL, and costs nothing."""
     fired = step.executions()
-    return {
+    form: dict[str, Any] = {
         "job_id": step.job_id,
-        "version": step.version,
         "plans": step.plans,
-        "expected": _plain(step.expected),
-        "next_fire_at": _plain(step.next_fire_at),
-        "due_at": _plain(step.due_at),
-        "broken_reason": step.broken_reason,
         "counted": step.counted,
-        "last_fire_at": _plain(max((row.fire_at for row, _ in fired), default=None)),
         "finished": step.finished,
-        "started": [new.id for _, new in fired] if step.tracks else [],
-        "fingerprint": step.fingerprint,
+        "started": [new.id for _, new in fired] if step.tracks else (),
         "fires": [_fire_form(row) for row in step.fires],
     }
+    for name in ("version", "broken_reason", "fingerprint", "tracked"):
+        if (value := getattr(step, name)) is not None:
+            form[name] = value
+    for name in ("expected", "next_fire_at", "due_at"):
+        if (moment := getattr(step, name)) is not None:
+            form[name] = moment.isoformat()
+    if fired:
+        form["last_fire_at"] = max(row.fire_at for row, _ in fired).isoformat()
+    return form
 
 
 def _fire_form(row: FireRow) -> dict[str, Any]:
     form: dict[str, Any] = {
         "fire_at": row.fire_at.isoformat(),
         "outcome": row.outcome,
-        "reason": row.reason,
         "count": row.count,
         "manual": row.manual,
     }
+    if row.reason is not None:
+        form["reason"] = row.reason
     new = row.execution
     if new is not None:
-        form |= {
-            "id": new.id,
-            "task": new.task,
-            "queue": new.queue,
-            "priority": new.priority,
-            "request": new.request,
-            "max_attempts": new.max_attempts,
-            "timeout_s": new.timeout_s,
-            "user_id": new.user_id,
-            "tags": new.tags,
-            "unique_key": new.unique_key,
-            "fingerprint": new.fingerprint,
-        }
+        form |= {"id": new.id, "task": new.task, "queue": new.queue, "priority": new.priority}
+        form |= {"max_attempts": new.max_attempts, "tags": new.tags}
+        for name in ("request", "timeout_s", "user_id", "unique_key", "fingerprint"):
+            if (value := getattr(new, name)) is not None:
+                form[name] = value
     return form
 
 

@@ -53,7 +53,7 @@ CREATE TABLE {schema}.recurring_jobs (
 CREATE UNIQUE INDEX recurring_jobs_name ON {schema}.recurring_jobs (name);
 
 -- For recurring_pulse.sql and recurring_due.sql.
-CREATE INDEX recurring_jobs_due ON {schema}.recurring_jobs (due_at)
+CREATE INDEX recurring_jobs_due ON {schema}.recurring_jobs (due_at, id)
 WHERE due_at IS NOT NULL;
 
 -- One row a fire time, the promise that each fires at most once; or one for a run of consecutive

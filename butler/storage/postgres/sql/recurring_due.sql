@@ -1,4 +1,4 @@
--- Jobs that are due, longest due first, without their requests; for floor see stage.sql. An
+-- Jobs that are due or soon will be, longest due first, without their requests; for floor see stage.sql. An
 -- execution that a job knows as unfinished and that is gone was finished, and then deleted.
 SELECT
     j.id::text, j.name, j.task, NULL::jsonb, j.schedule::text, j.enabled, j.misfire, j.misfire_grace_s,
@@ -24,6 +24,10 @@ SELECT
     )
 FROM {schema}.recurring_jobs AS j
 WHERE j.due_at >= coalesce(%(floor)s::timestamptz, '-infinity')
-    AND j.due_at <= now()
-ORDER BY j.due_at
+    AND j.due_at <= now() + make_interval(secs => %(ahead_s)s::double precision)
+    AND (
+        %(after_at)s::timestamptz IS NULL
+        OR (j.due_at, j.id) > (%(after_at)s::timestamptz, %(after_id)s::uuid)
+    )
+ORDER BY j.due_at, j.id
 LIMIT %(limit)s::integer

@@ -23,14 +23,19 @@ step AS MATERIALIZED (
     FROM jsonb_to_recordset(%(steps)s::jsonb) AS t (
         job_id uuid, version integer, plans boolean, expected timestamptz,
         next_fire_at timestamptz, due_at timestamptz, broken_reason text, counted integer,
-        last_fire_at timestamptz, finished uuid[], started uuid[], fingerprint text, fires jsonb
+        last_fire_at timestamptz, finished uuid[], started uuid[], tracked uuid[],
+        fingerprint text, fires jsonb
     )
     CROSS JOIN LATERAL (
         SELECT x.request
         FROM {schema}.recurring_jobs AS x
         WHERE x.id = t.job_id
             AND (t.version IS NULL OR x.version = t.version)
-            AND (NOT t.plans OR x.next_fire_at IS NOT DISTINCT FROM t.expected)
+            AND (t.tracked IS NULL OR x.unfinished = t.tracked)
+            AND (
+                NOT t.plans
+                OR (x.due_at <= now() AND x.next_fire_at IS NOT DISTINCT FROM t.expected)
+            )
         OFFSET 0
         FOR UPDATE
     ) AS j
