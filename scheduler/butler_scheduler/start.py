@@ -16,6 +16,9 @@ EXIT_HIDDEN = 3
 def scheduler() -> None:
     """The command ``butler-scheduler``."""
     refuse_hidden_package("butler-scheduler")
+    from butler.pid_one import obey_sigterm
+
+    obey_sigterm()
     from butler_scheduler.cli import main
 
     main(prog_name="butler-scheduler")
