@@ -75,6 +75,21 @@ def test_children_that_cannot_live_are_not_started_in_a_spin(butler, fleet, star
     assert butler.enqueue("work", Item(n=1)).result(timeout_s=60) == 1
 
 
+def test_new_code_that_cannot_start_does_not_end_what_still_works(butler, fleet, tmp_path):
+    app = tmp_path / "changing_app.py"
+    app.write_text("from fleet_app import butler\n")
+    process = fleet.start_worker("--app-dir", str(tmp_path), app="changing_app:butler")
+    wait_for(lambda: len(live_workers(butler)) == 1, what="a worker", fleet=fleet)
+    app.write_text("from butler import Butler\nbutler = Butler().nothing_like_it\n")
+    process.send_signal(signal.SIGHUP)
+    wait_for(lambda: "exited with code" in fleet.logs(), what="it failed", fleet=fleet)
+    assert butler.enqueue("work", Item(n=1)).result(timeout_s=20) == 1
+    app.write_text("from fleet_app import butler\n")
+    old = pids(butler)
+    wait_for(lambda: pids(butler) and not pids(butler) & old, what="replaced", fleet=fleet)
+    assert butler.enqueue("work", Item(n=2)).result(timeout_s=20) == 2
+
+
 def test_systemd_is_told_when_all_children_serve_and_when_they_stop(butler, fleet, tmp_path):
     address = tmp_path / "notify.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from butler.app_loading import load_app
-from butler.errors import ButlerError
+from butler.errors import ButlerError, QueueUnavailable, StorageUnavailable
 from butler.log import configure_logging, log_event
 from butler.storage.records import HeartbeatReply, RunningAttempt
 from butler_workers.control import ControlLine
-from butler_workers.exits import EXIT_CONFIG, EXIT_LOST
+from butler_workers.exits import EXIT_CONFIG, EXIT_LOST, EXIT_OUTAGE
 from butler_workers.isolation import IsolationConfig, ProcessPool
 from butler_workers.started import StartedTable, table_slots
 from butler_workers.worker import INTERRUPTED_GRACE_S, Worker
@@ -202,6 +202,9 @@ def main() -> None:
         child = Child(config, line)
         signal.signal(signal.SIGTERM, lambda *_: child.stop())
         code = child.run()
+    except (StorageUnavailable, QueueUnavailable) as error:
+        log_event(logger, logging.ERROR, "worker.not_started", error=error)
+        code = EXIT_OUTAGE
     except ButlerError as error:
         log_event(logger, logging.ERROR, "worker.not_started", error=error)
         code = EXIT_CONFIG

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 
 EXIT_CONFIG = 3
+EXIT_OUTAGE = 74
 EXIT_LOST = 75
 
 
@@ -20,4 +21,4 @@ def describe_exit(code: int) -> str:
 
 def is_orderly(code: int) -> bool:
     """Whether a child that ended so said what became of its attempts."""
-    return code in (0, EXIT_LOST, EXIT_CONFIG)
+    return code in (0, EXIT_LOST, EXIT_OUTAGE, EXIT_CONFIG)

@@ -27,7 +27,7 @@ from butler.pid_one import OrphanReaper
 from butler_workers import systemd
 from butler_workers.burst import BurstWatch
 from butler_workers.children import ChildProcess
-from butler_workers.exits import EXIT_CONFIG, describe_exit, is_orderly
+from butler_workers.exits import EXIT_CONFIG, EXIT_OUTAGE, describe_exit, is_orderly
 from butler_workers.funerals import Death, Funerals
 from butler_workers.heartbeats import Heartbeats
 from butler_workers.probing import SupervisorHealth
@@ -77,6 +77,7 @@ class Supervisor:
         self._crashes = 0
         self._start_after = 0.0
         self._exit_code = 0
+        self._has_served = False
 
     @property
     def stopping(self) -> bool:
@@ -162,6 +163,7 @@ class Supervisor:
         match message["kind"]:
             case "ready":
                 child.ready = True
+                self._has_served = True
                 self._heartbeats.beat_now()
                 child.name = message["name"]
                 self._on_ready(child)
@@ -220,14 +222,15 @@ class Supervisor:
         self._funerals.add(
             Death(child.worker_id, None if orderly else cause, child.started.entries())
         )
-        if code == EXIT_CONFIG:
+        if code == EXIT_CONFIG and not self._has_served:
             self._exit_code = EXIT_CONFIG
             self._stop_requests = max(self._stop_requests, 1)
-        elif child.solo or orderly:
+        elif child.solo or (orderly and code not in (EXIT_CONFIG, EXIT_OUTAGE)):
             return
         elif time.monotonic() - child.started_at < CRASH_WINDOW_S:
             self._crashes += 1
-            # The first few are replaced at once; a child that cannot live is not spun on.
+            # The first few are replaced at once; a child that cannot live is not spun on. Once
+            # one has served, new code that cannot start (a bad deploy) must not end the others.
             if self._crashes > self._processes + 2:
                 pause_s = min(0.5 * 2.0 ** (self._crashes - self._processes - 2), MAX_BACK_OFF_S)
                 self._start_after = time.monotonic() + pause_s
