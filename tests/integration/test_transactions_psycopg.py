@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -229,6 +231,23 @@ def test_a_role_without_rights_is_refused_and_told_so(ship, connection, usage):
     with pytest.raises(TransactionRefused, match="role"):
         ship.enqueue(Order(), transaction=connection)
     assert connection.execute("SELECT current_user").fetchone() == ("poor",)
+    connection.rollback()
+
+
+def test_the_rights_that_the_docs_list_are_enough(bill, ship, connection):
+    page = (Path(__file__).parents[2] / "docs" / "transactions.md").read_text()
+    grants = re.findall(r"^GRANT .* TO app;$", page, re.MULTILINE)
+    assert len(grants) == 4
+    connection.execute("CREATE ROLE app")
+    for grant in grants:
+        connection.execute(grant)
+    connection.execute("SET LOCAL ROLE app")
+    ship.enqueue(Order(), transaction=connection)
+    first = bill.enqueue(Order(n=1), delay_s=60, transaction=connection)
+    assert bill.enqueue(Order(n=1), replace=True, transaction=connection).replaced
+    assert str(
+        connection.execute(*bill.statement(Order(n=1), placeholders="%s")).fetchone()[0]
+    ) == (first.id)
     connection.rollback()
 
 
