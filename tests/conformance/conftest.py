@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import pgbouncer
 import pytest
 from ledger_driver import LedgerDriver
 
@@ -23,7 +24,18 @@ def _postgres(request):
     return PostgresStorage(url, schema=schema, migrate="auto")
 
 
+def _pooled(request):
+    from butler.storage.postgres import PostgresStorage
+
+    _, schema = request.getfixturevalue("empty_schema")
+    url = request.getfixturevalue("pooled_url")
+    return PostgresStorage(url, schema=schema, migrate="auto")
+
+
 BACKENDS = {"memory": _memory, "postgres": _postgres}
+# Where it is missing, test_postgres_pgbouncer says so; a CI run fails there.
+if pgbouncer.find_program() is not None:
+    BACKENDS["pgbouncer"] = _pooled
 
 
 @pytest.fixture(params=sorted(BACKENDS))
@@ -33,6 +45,15 @@ def storage(request):
     storage.prepare()
     yield storage
     storage.close()
+
+
+@pytest.fixture(scope="session")
+def pooled_url(services, tmp_path_factory):
+    """The session's database behind a PgBouncer in transaction mode."""
+    with pgbouncer.pooled(
+        services.database_url, tmp_path_factory.mktemp("pgbouncer"), sessions=4
+    ) as url:
+        yield url
 
 
 @pytest.fixture

@@ -6,15 +6,18 @@ others.
 
 from __future__ import annotations
 
-import os
-import shutil
+import json
 import subprocess
+import sys
 
+import pgbouncer
 import psycopg
 import pytest
+from fleet import Fleet
+from fleet_app import tasks
 from postgres_scenes import add_worker, in_thread, insert_many, new_execution, start_many, until
 
-from butler import lifecycle
+from butler import Butler, lifecycle
 from butler.executions import ErrorRecord, ExecutionStatus
 from butler.ids import new_token
 from butler.retries import RetryPolicy
@@ -23,41 +26,16 @@ from butler.storage.postgres import PostgresStorage
 from butler.storage.records import Claim, ExecutionQuery, ProgressReport
 
 _S = ExecutionStatus
-PORT = 6543
 BOOM = ErrorRecord(type="ValueError", message="boom")
 
 
 @pytest.fixture
 def pooled_url(database_url, tmp_path_factory):
     """The same database, through a PgBouncer of this test's own."""
-    program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
-    if program is None:
+    if pgbouncer.find_program() is None:
         pytest.skip("pgbouncer is not installed: apt-get install pgbouncer")
-    options = psycopg.conninfo.conninfo_to_dict(database_url)
-    folder = tmp_path_factory.mktemp("pgb")
-    config = folder / "pgbouncer.ini"
-    config.write_text(
-        f"[databases]\n"
-        f"{options['dbname']} = host={options['host']} user={options['user']}\n"
-        f"[pgbouncer]\n"
-        f"unix_socket_dir = {folder}\n"
-        f"listen_port = {PORT}\n"
-        f"auth_type = any\n"
-        f"pool_mode = transaction\n"
-        f"default_pool_size = 2\n"
-        f"logfile = {folder / 'log'}\n"
-    )
-    # It refuses to run as root; in a namespace of its own, root looks like somebody else.
-    disguise = ["unshare", "--user", "--map-user=65534"] if os.getuid() == 0 else []
-    server = subprocess.Popen([*disguise, program, "-q", str(config)], stderr=subprocess.PIPE)
-    url = f"postgresql://{options['user']}@/{options['dbname']}?host={folder}&port={PORT}"
-    try:
-        until(lambda: (folder / f".s.PGSQL.{PORT}").exists() or server.poll() is not None)
-        assert server.poll() is None, server.stderr.read().decode()
+    with pgbouncer.pooled(database_url, tmp_path_factory.mktemp("pgb"), sessions=2) as url:
         yield url
-    finally:
-        server.terminate()
-        server.communicate(timeout=20)
 
 
 @pytest.fixture
@@ -205,3 +183,32 @@ def test_a_transaction_through_the_pooler_carries_an_enqueue_and_leaves_nothing_
             connection.commit()
             assert handle.status is _S.SCHEDULED
             assert connection.execute("SHOW lock_timeout").fetchone() == ("0",)
+
+
+def test_a_fleet_works_and_is_checked_through_the_pooler(pooled_url, redis_url, tmp_path):
+    """The real commands, two sessions for all of them together."""
+    fleet = Fleet(redis_url=redis_url, database_url=pooled_url, folder=tmp_path)
+    fleet.start_worker(processes=2)
+    fleet.start_scheduler()
+    try:
+        with Butler(redis_url, pooled_url) as butler:
+            for task in tasks:
+                butler.register(task)
+            handles = butler.enqueue_many([("work", {"n": n}) for n in range(200)])
+            handles.append(butler.enqueue("work", {"n": 200}, delay_s=0.2))
+            assert [handle.result(timeout_s=60) for handle in handles] == list(range(201))
+            checked = subprocess.run(
+                [sys.executable, "-m", "butler", "check", "--json"],
+                env=fleet.environment,
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+    finally:
+        fleet.end()
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    found = {finding["topic"]: finding for finding in json.loads(checked.stdout)["findings"]}
+    assert "nothing is prepared" in found["pooler"]["found"]
+    assert "the pooler shares them out" in found["connections"]["found"]
+    assert "ERROR" not in fleet.logs()
