@@ -114,14 +114,16 @@ class Hand:
             reply = self._pop(keys=keys, args=[token, limit, POP_MEMORY_S])
         return [(as_text(raw), name) for name, ids in zip(names, reply, strict=True) for raw in ids]
 
-    def pick(self, ids: Sequence[str], *, name: str) -> list[str]:
+    def pick(self, ids: Sequence[str], *, name: str, from_tail: bool = False) -> list[str]:
         """Take these ids off a list, wherever they stand; returns which are in the hand now.
 
-        To be repeated with the same ids when it raises.
+        To be repeated with the same ids when it raises. ``from_tail`` looks for them from there.
         """
         keys = [WireKeys.suspended, WireKeys.hand(self.worker_id), WireKeys.list(name)]
         with wire_errors("pick"):
-            return [as_text(raw) for raw in self._pick(keys=keys, args=list(ids))]
+            return [
+                as_text(raw) for raw in self._pick(keys=keys, args=[-1 if from_tail else 1, *ids])
+            ]
 
     def drop(self, ids: Sequence[str]) -> None:
         """Let go of ids that need nothing more: their rows are over, or run elsewhere."""

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 import redis as redis_driver
 import rq
-from butler_workers.strangers import PAGE, Strangers
+from butler_workers.strangers import END_PAGES, PAGE, Strangers
 from rq_app import add
 
 from butler.errors import QueueUnavailable
@@ -107,6 +107,41 @@ def test_an_execution_behind_many_pages_of_strangers_is_found(redis, queue, hand
     assert queue.count == PAGE * 2 + 10
 
 
+def test_what_comes_to_the_ends_of_a_long_crowd_is_found_without_looking_through_it(
+    redis, queue, hand, strangers
+):
+    with redis.pipeline() as pipe:
+        for n in range(PAGE * 6):
+            queue.enqueue(add, n, 1, pipeline=pipe)
+        pipe.execute()
+    meet(hand, strangers)
+    assert picked(strangers) == []
+    mine = push(redis, 3)
+    queue.enqueue(add, 1, 1)
+    mine += push(redis, 2)
+    before = calls(redis)
+    assert picked(strangers) == mine
+    assert calls(redis) - before < PAGE
+    (front,) = push(redis)
+    redis.lrem(WireKeys.list("mail"), 1, front)
+    redis.lpush(WireKeys.list("mail"), front)
+    assert picked(strangers) == [front]
+
+
+def test_more_than_the_ends_can_tell_is_found_by_looking_through_everything(
+    redis, queue, hand, strangers
+):
+    queue.enqueue(add, 1, 1)
+    meet(hand, strangers)
+    assert picked(strangers) == []
+    mine = push(redis)
+    with redis.pipeline() as pipe:
+        for n in range(PAGE * (END_PAGES + 2)):
+            queue.enqueue(add, n, 1, pipeline=pipe)
+        pipe.execute()
+    assert picked(strangers) == mine
+
+
 def test_a_crowd_that_does_not_change_is_looked_through_once(redis, queue, hand, strangers):
     for n in range(100):
         queue.enqueue(add, n, 1)
@@ -136,8 +171,8 @@ def test_what_was_taken_and_not_answered_is_asked_for_again(
     meet(hand, strangers)
     really = hand.pick
 
-    def lose_the_answer(ids, *, name):
-        really(ids, name=name)
+    def lose_the_answer(ids, **where):
+        really(ids, **where)
         raise QueueUnavailable("the answer was lost")
 
     monkeypatch.setattr(hand, "pick", lose_the_answer)

@@ -2,8 +2,9 @@
 
 They are left exactly where they are, for whoever runs them, and hold up none of ours. A list on
 which one was met is crowded: it is not popped any more, ours are picked out from between the
-others. It is looked through only when it has changed, so that a crowd that just stands there costs
-three cheap commands a second; what it takes to know a job for a stranger is remembered a while.
+others. It is looked at only when it has changed, so that a crowd that just stands there costs
+three cheap commands a second. As lists grow at their ends, the ends are looked at first, up to a
+stranger that is known; the whole list every ten seconds, as long as it changes.
 
 Rejected: putting strangers at the end of their list. It moves jobs that are not ours, and two
 workers doing it spin.
@@ -29,9 +30,12 @@ logger = logging.getLogger(__name__)
 PAGE = 500
 # One look passes this many at most; a longer crowd takes several, a second apart.
 PAGES_A_LOOK = 100
+# How many of a list's last pages may be new before the whole list is looked through.
+END_PAGES = 4
+WHOLE_EVERY_S = 10.0
 REPORT_EVERY_S = 60.0
 # A stranger stays one. Forgotten all the same, in case a hash was misread while it was made anew.
-FORGET_AFTER_S = 60.0
+FORGET_AFTER_S = 300.0
 MOST_KNOWN = 200_000
 
 Popped = tuple[str, str]
@@ -71,20 +75,46 @@ class Strangers:
         """Take up to ``limit`` of ours off a crowded list, the first ones first."""
         crowd = self._crowds[name]
         if not crowd.asked and not crowd.ahead:
-            self._look_through(name, crowd)
+            self._look(name, crowd)
         if not crowd.asked:
             crowd.asked = [crowd.ahead.popleft() for _ in range(min(limit, len(crowd.ahead)))]
+        if not crowd.asked:
+            return []
         # Asked for again, the same ones, if the answer does not come.
-        taken = self._hand.pick(crowd.asked, name=name) if crowd.asked else []
+        taken = self._hand.pick(crowd.asked, name=name, from_tail=crowd.ahead_at_tail)
         crowd.asked = []
         return [(execution_id, name) for execution_id in taken]
 
-    def _look_through(self, name: str, crowd: _Crowd) -> None:
+    def _look(self, name: str, crowd: _Crowd) -> None:
         state = self._state(name)
         if crowd.first == 0:
             if state == crowd.state:
                 return
+            if time.monotonic() < crowd.whole_at and self._look_at_ends(name, crowd):
+                crowd.state = crowd.state if crowd.ahead else state
+                return
             crowd.began, crowd.strange = state, False
+        self._look_through(name, crowd)
+
+    def _look_at_ends(self, name: str, crowd: _Crowd) -> bool:
+        """Find ours on the first page and behind the last known stranger; False if it is far."""
+        key, pages = WireKeys.list(name), list[list[str]]()
+        with wire_errors("look at a list"):
+            head = [as_text(raw) for raw in self._redis.lrange(key, 0, PAGE - 1)]
+            while not pages or (pages[-1] and pages[-1][0] not in self._known):
+                if len(pages) == END_PAGES:
+                    return False
+                last = -1 - len(pages) * PAGE
+                pages.append(
+                    [as_text(raw) for raw in self._redis.lrange(key, last - PAGE + 1, last)]
+                )
+        ids = list(dict.fromkeys([*head, *(id_ for page in reversed(pages) for id_ in page)]))
+        ours = self._ours(ids)
+        crowd.ahead.extend(execution_id for execution_id in ids if execution_id in ours)
+        crowd.ahead_at_tail = True
+        return True
+
+    def _look_through(self, name: str, crowd: _Crowd) -> None:
         for _ in range(PAGES_A_LOOK):
             with wire_errors("look at a list"):
                 page = self._redis.lrange(WireKeys.list(name), crowd.first, crowd.first + PAGE - 1)
@@ -93,11 +123,12 @@ class Strangers:
             crowd.strange = crowd.strange or len(ours) < len(ids)
             if ours:
                 # They are taken out, so the next look begins at the head again.
-                crowd.first = 0
+                crowd.first, crowd.ahead_at_tail = 0, False
                 crowd.ahead.extend(execution_id for execution_id in ids if execution_id in ours)
                 return
             if len(ids) < PAGE:
                 crowd.first, crowd.state = 0, crowd.began
+                crowd.whole_at = time.monotonic() + WHOLE_EVERY_S
                 if not crowd.strange:
                     del self._crowds[name]
                 return
@@ -158,5 +189,7 @@ class _Crowd:
         self.began: State | None = None
         self.first = 0
         self.strange = False
+        self.whole_at = 0.0
+        self.ahead_at_tail = False
         self.ahead: deque[str] = deque()
         self.asked: list[str] = []
