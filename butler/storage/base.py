@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
+from butler.storage.families import FamilyStorage
+from butler.storage.logs import LogStorage
 from butler.storage.recurring import RecurringStorage
 
 if TYPE_CHECKING:
@@ -59,7 +61,7 @@ class Listening(Protocol):
 
 
 @runtime_checkable
-class Storage(RecurringStorage, Protocol):
+class Storage(RecurringStorage, LogStorage, FamilyStorage, Protocol):
     """A ledger of executions."""
 
     # Set-up

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from butler.executions import Progress
+    from butler.storage.logs import LogLine
     from butler.storage.records import ExecutionEvent, NewExecution
 
 
@@ -67,6 +68,7 @@ class Row:
     progress: Progress | None = None
     ended: list[EndedAttempt] = field(default_factory=list)
     events: list[ExecutionEvent] = field(default_factory=list)
+    logs: dict[int, LogLine] = field(default_factory=dict)
 
     @property
     def id(self) -> str:

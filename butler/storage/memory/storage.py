@@ -24,6 +24,7 @@ from butler.ids import new_token
 from butler.storage.base import MAX_BATCH
 from butler.storage.memory.attempts import claim_one, finish_one, report_one
 from butler.storage.memory.keys import due_at, take_over
+from butler.storage.memory.logs import MemoryLogs
 from butler.storage.memory.operators import cancel_one, delete_one, retry_one
 from butler.storage.memory.reads import count_by_status, find_page
 from butler.storage.memory.recurring import MemoryRecurring
@@ -61,7 +62,7 @@ if TYPE_CHECKING:
 _S = ExecutionStatus
 
 
-class MemoryStorage(MemoryRecurring):
+class MemoryStorage(MemoryRecurring, MemoryLogs):
     """A `Storage` that lives and dies with its process; ``clock`` is the ledger's now.
 
     ``max_progress_updates`` caps the recorded progress of one execution, over all its attempts.

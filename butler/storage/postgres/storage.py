@@ -18,6 +18,7 @@ from butler.storage.postgres.connections import PostgresConnections
 from butler.storage.postgres.due_listener import DueListener
 from butler.storage.postgres.inserts import PostgresInserts
 from butler.storage.postgres.leader import PostgresLeader
+from butler.storage.postgres.logs import PostgresLogs
 from butler.storage.postgres.operators import PostgresOperators
 from butler.storage.postgres.reads import PostgresReads
 from butler.storage.postgres.recurring import PostgresRecurring
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
     )
 
 
-class PostgresStorage(PostgresRecurring):
+class PostgresStorage(PostgresRecurring, PostgresLogs):
     """A `Storage` in the given database, in tables of a schema of their own.
 
     ``command_timeout_s`` (> 0) is how long a call tries, reconnecting and repeating, before it
