@@ -13,6 +13,7 @@ is.
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -126,13 +127,24 @@ def _tasks_modules(root: ModuleType) -> Iterator[str]:
 
 def _found_in(path: str, *, prefix: str, every: bool) -> Iterator[str]:
     # Without importing what is passed by: a package may hold anything beside its tasks.
-    for module in sorted(pkgutil.iter_modules([path]), key=lambda found: found.name):
-        name = prefix + module.name
-        wanted = module.name == TASKS or (every and module.name != "__main__")
+    modules = {found.name: found.ispkg for found in pkgutil.iter_modules([path])}
+    modules |= {name: True for name in _folders(path) if name not in modules}
+    for name, is_package in sorted(modules.items()):
+        wanted = name == TASKS or (every and name != "__main__")
         if wanted:
-            yield name
-        if module.ispkg:
-            yield from _found_in(f"{path}/{module.name}", prefix=f"{name}.", every=wanted)
+            yield prefix + name
+        if is_package:
+            yield from _found_in(f"{path}/{name}", prefix=f"{prefix}{name}.", every=wanted)
+
+
+def _folders(path: str) -> list[str]:
+    """Folders that may be packages without an ``__init__.py``, which pkgutil does not see."""
+    try:
+        entries = list(os.scandir(path))
+    except OSError:  # a package in a zip file
+        return []
+    found = (entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+    return [name for name in found if name.isidentifier() and name != "__pycache__"]
 
 
 def _unclaimed_tasks(module: ModuleType) -> Iterator[Any]:

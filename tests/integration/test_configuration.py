@@ -7,6 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from butler.settings import Settings
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -36,3 +40,27 @@ def test_the_tables_of_the_docs_are_made_of_the_settings():
     command = [sys.executable, ROOT / ".ci" / "configuration_tables.py", "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+# Read through a property of `Settings`.
+THROUGH = {
+    "heartbeat_s": "heartbeat_every_s",
+    "queues": "queue_names",
+    "task_timeout_s": "task_defaults",
+    "max_attempts": "task_defaults",
+    "redis_url": "need_redis_url",
+    "database_url": "need_database_url",
+    "database_direct_url": "direct_url",
+}
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_no_setting_is_there_that_nothing_obeys(name):
+    reading = re.compile(rf"settings(?:\(\))?\.{THROUGH.get(name, name)}\b")
+    readers = [
+        path
+        for folder in ("butler", "workers", "scheduler")
+        for path in (ROOT / folder).rglob("*.py")
+        if path.name != "settings.py" and reading.search(path.read_text())
+    ]
+    assert readers

@@ -116,6 +116,14 @@ def test_a_package_called_tasks_brings_all_its_modules(project, including):
     assert names(including("shop.tasks")) == ["mail", "pdf"]
 
 
+def test_packages_without_an_init_file_are_packages(project, including, tmp_path):
+    project(billing__refunds__tasks=TASK.format(name="refund"))
+    for init in tmp_path.rglob("__init__.py"):
+        init.unlink()
+    (tmp_path / "billing" / "not-a-package").mkdir()
+    assert names(including("billing")) == ["refund"]
+
+
 def test_tasks_that_a_module_only_imports_are_not_its_own(project, including):
     project(
         shop__tasks="from billing.tasks import bill\n" + TASK.format(name="ship"),
