@@ -1,12 +1,15 @@
 """What a thousand concurrent waits cost everybody else: enqueue latency with and without them.
 
 One process with an event loop enqueues one execution after the other with ``aenqueue`` while
-- nobody waits;
+- nothing else happens;
 - a thousand coroutines wait for executions that do not end;
-- a thousand coroutines wait for executions of five to ten seconds that two worker processes run,
-  each enqueueing and awaiting the next one when its own has ended.
+- two worker processes run a thousand executions of five to ten seconds, and as many are enqueued
+  by this process as end, but nobody waits for them;
+- the same, and a thousand coroutines wait for them, each enqueueing the next when its own has
+  ended.
 The enqueues that are timed are those of one coroutine that does nothing else, at a steady rate.
-The lag of a wait is the time from the end, as the ledger has it, to the result in the coroutine.
+The waits cost what lies between the last two, or the first two. The lag of a wait is the time from
+the end, as the ledger has it, to the result in the coroutine.
 """
 
 import argparse
@@ -18,6 +21,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from throughput import HERE, show, start
@@ -60,35 +64,43 @@ def main():
 async def measure(butler, arguments):
     measured = {}
     options = (butler, arguments.enqueues, arguments.rate)
-    await enqueue_timed(butler, WARM_UP, arguments.rate)
-    measured["nobody waits"] = await timed("nobody waits", *options)
-
-    idle = [asyncio.ensure_future(wait_for_ever(butler)) for _ in range(arguments.waits)]
-    await asyncio.sleep(2)
-    measured["idle waits"] = await timed(f"{arguments.waits} idle waits", *options)
-    for task in idle:
-        task.cancel()
-    await asyncio.gather(*idle, return_exceptions=True)
+    await enqueue_timed(*options, warm_up=True)
+    measured["nothing"] = await timed("nothing else", *options)
+    async with many(arguments.waits, lambda: wait_for_ever(butler)):
+        await asyncio.sleep(2)
+        measured["idle waits"] = await timed(f"{arguments.waits} idle waits", *options)
 
     worker = start(WORKER)
     lags = []
-    busy = [asyncio.ensure_future(wait_again(butler, lags)) for _ in range(arguments.waits)]
     try:
+        async with many(arguments.waits, lambda: run_again(butler)):
+            await asyncio.sleep(LONGEST_NAP_S)
+            measured["busy"] = await timed("busy, nobody waits", *options)
         await asyncio.sleep(LONGEST_NAP_S)
-        lags.clear()
-        began = time.perf_counter()
-        measured["busy waits"] = await timed(f"{arguments.waits} busy waits", *options)
-        ended = len(lags) / (time.perf_counter() - began)
+        async with many(arguments.waits, lambda: wait_again(butler, lags)):
+            await asyncio.sleep(LONGEST_NAP_S)
+            lags.clear()
+            began = time.perf_counter()
+            measured["busy waits"] = await timed(f"busy, {arguments.waits} wait", *options)
+            ended = len(lags) / (time.perf_counter() - began)
         measured["waits"] = {"ended_per_s": ended, **percentiles(lags)}
         show(f"    {ended:,.0f} waits ended a second; their lag {spoken(percentiles(lags))}")
     finally:
-        for task in busy:
-            task.cancel()
-        await asyncio.gather(*busy, return_exceptions=True)
         worker.terminate()
         worker.wait(60)
     await butler.aio.close()
     return measured
+
+
+@asynccontextmanager
+async def many(count, make):
+    tasks = [asyncio.ensure_future(make()) for _ in range(count)]
+    yield
+    failed = [task.exception() for task in tasks if task.done()]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert not failed, failed[:3]
 
 
 async def timed(what, butler, count, rate):
@@ -97,12 +109,11 @@ async def timed(what, butler, count, rate):
     return took
 
 
-async def enqueue_timed(butler, count, rate):
-    """Enqueue at a steady rate, and start late rather than together after a pause."""
+async def enqueue_timed(butler, count, rate, *, warm_up=False):
     from bench_tasks import Job, noop
 
     took = []
-    for _ in range(count):
+    for _ in range(WARM_UP if warm_up else count):
         began = time.perf_counter()
         await noop.aenqueue(Job(sent_at=0), queue="unheard")
         took.append(time.perf_counter() - began)
@@ -115,6 +126,15 @@ async def wait_for_ever(butler):
 
     handle = await noop.aenqueue(Job(sent_at=0), delay_s=86_400)
     await handle.aresult()
+
+
+async def run_again(butler):
+    from bench_tasks import Nap, nap
+
+    while True:
+        seconds = random.uniform(LONGEST_NAP_S / 2, LONGEST_NAP_S)
+        await nap.aenqueue(Nap(seconds=seconds))
+        await asyncio.sleep(seconds)
 
 
 async def wait_again(butler, lags):

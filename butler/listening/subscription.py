@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from butler.changes import Word
 
-# A server that cannot be reached must not keep the ledger from being asked.
-TIMEOUT_S = 1.0
+# A server that cannot be reached must not keep the ledger from being asked for long.
+TIMEOUT_S = 2.0
 PING_AFTER_S = 15.0
 DEAD_AFTER_S = 20.0
 READ_AT_ONCE = 500

@@ -134,6 +134,26 @@ def test_hot_statements_use_the_primary_key_alone(state, storage, connection):
             assert "Heap Scan on executions" not in plan, f"{name}:\n{plan}"
 
 
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("query", ["standings", "get_many"])
+def test_what_is_read_for_waits_is_found_by_the_primary_key_alone(
+    query, state, storage, connection
+):
+    rows, upkeep = STATES[state]
+    fill(connection, rows=rows)
+    if upkeep:
+        connection.execute(f"{upkeep} butler.executions, butler.execution_attempts")
+    statement = storage._connections.statements[query].decode()
+    params = {"ids": "{" + ",".join(new_id() for _ in range(50)) + "}"}
+    for plan in (
+        generic_plan(connection, statement, params),
+        custom_plan(connection, statement, params),
+    ):
+        # A bitmap scan is as good here, where nothing is locked.
+        assert set(re.findall(r"executions_\w+", plan)) == {"executions_pkey"}, plan
+        assert "Seq Scan on executions" not in plan, plan
+
+
 def test_a_claim_planned_on_a_small_table_stays_fast_when_the_table_has_grown(storage, connection):
     worker_id = add_worker(storage)
     for _ in range(8):  # after five runs the server may settle on a plan and keep it

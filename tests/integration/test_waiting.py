@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -256,6 +258,23 @@ def test_waits_end_while_redis_is_dead_and_hear_it_when_it_is_back(own):
     seen = [step.kind for step in handle.events(timeout_s=TIMEOUT_S)]
     # Without being heard, a state a second at most would be seen.
     assert seen.count(ChangeKind.PROGRESS) >= 8
+
+
+def test_a_redis_that_only_hangs_delays_an_end_by_seconds(own):
+    butler, fleet, services = own
+    handle = butler.enqueue(nap, Work(seconds=2))
+    wait_for(lambda: handle.execution().status is ExecutionStatus.RUNNING, what="a start")
+    steps = handle.events(timeout_s=TIMEOUT_S)
+    next(steps)
+    os.kill(services.redis.pid, signal.SIGSTOP)
+    try:
+        assert handle.result(timeout_s=TIMEOUT_S) == 2.0
+        late_s = time.time() - handle.execution().finished_at.timestamp()
+        assert [step.status for step in steps][-1] is ExecutionStatus.SUCCEEDED
+    finally:
+        os.kill(services.redis.pid, signal.SIGCONT)
+    assert late_s < 15
+    wait_for(lambda: butler.enqueue(nap, Work()).pushed, what="a push", fleet=fleet)
 
 
 def test_a_wait_outlives_a_restart_of_the_ledger(own):
