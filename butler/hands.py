@@ -185,25 +185,21 @@ class Hand:
             pipe.execute()
 
     def _settle_list(self, name: str, batch: Sequence[Settled]) -> None:
-        shown = [item.id for item in batch if item.error or item.attempt > 1]
+        shown = [(i, item) for i, item in enumerate(batch, 1) if item.error or item.attempt > 1]
         keys = [
             WireKeys.hand(self.worker_id),
             WireKeys.worker(self.worker_name),
             *(WireKeys.registry(kind, name) for kind in ("finished", "failed", "canceled")),
             *(WireKeys.job(item.id) for item in batch),
-            *(WireKeys.results(execution_id) for execution_id in shown),
+            *(WireKeys.results(item.id) for _, item in shown),
             *(WireKeys.job(doomed) for doomed in self._doomed),
         ]
         args: list[str | int] = [len(batch), len(shown), rq_time(), int(time.time())]
         args += (FINISHED_TTL_S, FAILED_TTL_S, FINISHED_KEPT)
-        position = 6 + len(batch)
         for item in batch:
-            args += (item.id, item.attempt, item.status, _packed(item.error))
-            if item.error or item.attempt > 1:
-                args.append(position)
-                position += 1
-            else:
-                args.append(0)
+            args += (item.id, item.attempt, item.status)
+        for position, item in shown:
+            args += (position, _packed(item.error))
         with wire_errors("settlement"):
             self._doomed = [as_text(raw) for raw in self._settle(keys=keys, args=args)]
 

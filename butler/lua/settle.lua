@@ -9,8 +9,9 @@
 -- KEYS[6+n..5+n+m] stream  rq:results:<id>  where an error is shown, or an old one forgotten
 -- KEYS[6+n+m..] hash rq:job:<id>            hashes of finished ids that are one too many: removed
 -- ARGV[1] n, [2] m, [3] time in RQ's format, [4] unix time, [5] seconds a finished hash lives,
--- ARGV[6] seconds a failed one lives, [7] finished ids kept a list, then five an id: id, attempt,
--- status, error as RQ packs it ('' for none), position of its results stream in KEYS (0 for none).
+-- ARGV[6] seconds a failed one lives, [7] finished ids kept a list, then three an id: id, attempt,
+-- status, then two a results stream: which of the n it is for, and the error as RQ packs it ('' to
+-- forget one that a later attempt has overcome).
 -- Returns finished ids beyond the number kept; the caller removes their hashes with its next call,
 -- because a script may only touch keys it was given. Plain RQ jobs share these registries: only
 -- ids that live no longer than ours are counted, only hashes that carry a ledger are removed.
@@ -19,25 +20,27 @@
 -- must not make a queued id look finished, nor leave a hash that nothing can read.
 
 local n, m, now = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[4])
-local ids, ended, good, bad = {}, {}, 0, 0
+local ids, good, bad, shown = {}, 0, 0, {}
 local into = {finished = {}, failed = {}, canceled = {}}
+local out_of = {finished = {}, failed = {}, canceled = {}}
 local word = {scheduled = '{"kind":"state","over":false}'}
+for j = 1, m do shown[tonumber(ARGV[6 + 3 * n + 2 * j])] = j end
 for i = 1, n do
-  local key, at = KEYS[5 + i], 8 + (i - 1) * 5
+  local key, at = KEYS[5 + i], 5 + 3 * i
   local id, attempt, status = ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2]
-  local err, results = ARGV[at + 3], tonumber(ARGV[at + 4])
   ids[i] = id
   -- A hint to whoever waits; a user who may not publish must not keep the rest from being done.
   redis.pcall('PUBLISH', 'butler:execution:' .. id, word[status] or '{"kind":"state","over":true}')
   local known = redis.call('HGET', key, 'attempt')
   if known and tonumber(known) < attempt then
-    ended[#ended + 1] = id
     redis.call('HSET', key, 'status', status, 'attempt', attempt, 'ended_at', ARGV[3])
+    for name, leaving in pairs(out_of) do
+      if name ~= status then leaving[#leaving + 1] = id end
+    end
     local set, ttl = into[status], ARGV[6]
     if status == 'finished' then
       ttl = ARGV[5]
       good = good + 1
-      if results > 0 then redis.call('DEL', KEYS[results]) end
     elseif status ~= 'canceled' then
       bad = bad + 1
     end
@@ -45,11 +48,15 @@ for i = 1, n do
       redis.call('EXPIRE', key, ttl)
       set[#set + 1] = now + ttl
       set[#set + 1] = id
+    end
+    local j = shown[i]
+    if j and set then
+      local stream, err = KEYS[5 + n + j], ARGV[7 + 3 * n + 2 * j]
+      redis.call('DEL', stream)
       if err ~= '' then
         -- 2 is RQ's number for a result that is a failure.
-        redis.call('XADD', KEYS[results], 'MAXLEN', 10, '*',
-          'type', 2, 'worker_name', '', 'exc_string', err)
-        redis.call('EXPIRE', KEYS[results], ttl)
+        redis.call('XADD', stream, '*', 'type', 2, 'worker_name', '', 'exc_string', err)
+        redis.call('EXPIRE', stream, ttl)
       end
     end
   end
@@ -57,7 +64,9 @@ end
 if n > 0 then redis.call('SREM', KEYS[1], unpack(ids)) end
 for i, name in ipairs({'finished', 'failed', 'canceled'}) do
   -- RQ's maintenance may have put an id where it does not belong.
-  if #ended > 0 then redis.call('ZREM', KEYS[2 + i], unpack(ended)) end
+  if #out_of[name] > 0 and redis.call('EXISTS', KEYS[2 + i]) == 1 then
+    redis.call('ZREM', KEYS[2 + i], unpack(out_of[name]))
+  end
   if #into[name] > 0 then redis.call('ZADD', KEYS[2 + i], unpack(into[name])) end
 end
 if redis.call('EXISTS', KEYS[2]) == 1 then
