@@ -152,7 +152,7 @@ def clear(url):
     from bench_tasks import butler
 
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("TRUNCATE butler.executions")
+        connection.execute("TRUNCATE butler.executions CASCADE")
         connection.execute("CHECKPOINT")
     butler.redis.flushall()
 

@@ -1,36 +1,24 @@
-"""From an order to a row on its queue: what is checked, then written, then pushed.
-
-The row is committed before Redis hears of it, so an acknowledged enqueue survives whatever happens
-next. The other way round an id could run before its row exists, and would be refused and lost.
-"""
+"""From an order to the row that is to be written: what the task says, and what the call says."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from butler.errors import ButlerError, InvalidOption, TransactionRefused
-from butler.executions import ExecutionStatus, Priority
+from butler.errors import InvalidOption
+from butler.executions import Priority
 from butler.ids import new_id
-from butler.options import check_enqueue_options, check_unique_key, merge_tags
-from butler.storage.base import MAX_BATCH, Transactional
-from butler.storage.records import NewExecution, QueueEntry
+from butler.options import check_unique_key, merge_tags
+from butler.storage.records import NewExecution
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Mapping
 
-    from butler.clock import Clock
     from butler.codec import Codec
-    from butler.joining import Placeholders
     from butler.options import TaskDefaults
     from butler.producing import Parent
-    from butler.pushing import Pusher
-    from butler.storage.base import Caller, Storage
-    from butler.storage.records import Inserted, TaskDefinition
+    from butler.storage.records import TaskDefinition
     from butler.task_spec import TaskSpec
-
-MAX_CHUNK_CHARS = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,17 +37,6 @@ class Plan:
     fingerprint: str
     has_unique_key: bool
     result: Codec | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Enqueued:
-    """One execution after it was written; ``pushed`` by this call, ``replaced`` what it did."""
-
-    id: str
-    created: bool
-    pushed: bool
-    replaced: bool = False
-    transaction_id: str | None = None
 
 
 def plan_of_spec(spec: TaskSpec, defaults: TaskDefaults) -> Plan:
@@ -119,11 +96,13 @@ def new_execution(
     request: str | None,
     *,
     unique_key: str | None,
-    options: Mapping[str, Any],
+    chosen: Mapping[str, Any],
     parent: Parent | None,
 ) -> NewExecution:
-    """The row to write: the call's options over the task's; raises `InvalidOption`."""
-    chosen = check_enqueue_options(options)
+    """The row to write: what the call has ``chosen``, checked, over the task's options.
+
+    Raises `InvalidOption`.
+    """
     user_id = chosen.get("user_id")
     replace = chosen.get("replace", False)
     unique_key = chosen.get("unique_key", unique_key)
@@ -149,139 +128,3 @@ def new_execution(
         parent_id=parent.execution_id if parent else None,
         fingerprint=plan.fingerprint,
     )
-
-
-def write_and_push(
-    executions: Sequence[NewExecution], *, storage: Storage, pusher: Pusher, clock: Clock
-) -> list[Enqueued]:
-    """Write in chunks, each atomic, and push each; one reply each, in order.
-
-    An error after the first chunk carries a note saying how many executions are written.
-    """
-    written: list[Enqueued] = []
-    for chunk in _chunks(executions):
-        try:
-            written += _write_chunk(chunk, storage=storage, pusher=pusher, clock=clock)
-        except ButlerError as error:
-            if written:
-                error.add_note(f"the first {len(written)} of {len(executions)} are written")
-            raise
-    return written
-
-
-def _write_chunk(
-    chunk: Sequence[NewExecution], *, storage: Storage, pusher: Pusher, clock: Clock
-) -> list[Enqueued]:
-    if pusher.resting:
-        inserted = storage.insert([_as_unpushed(execution) for execution in chunk])
-        return [_enqueued(row, pushed=False) for row in inserted]
-    inserted = storage.insert(chunk)
-    now = clock.now()
-    # First off the lists that replaced executions were on, then onto those where they belong now.
-    pusher.forget([row.left for row in inserted if _has_moved(row) and row.left])
-    fresh = {
-        row.id: row.entry or _entry(execution, now=now)
-        for execution, row in zip(chunk, inserted, strict=True)
-        if _needs_push(row)
-    }
-    pushed = pusher.push(list(fresh.values()))
-    return [_enqueued(row, pushed=pushed and row.id in fresh) for row in inserted]
-
-
-def write_within(
-    executions: Sequence[NewExecution], *, storage: Storage, caller: Caller
-) -> list[Enqueued]:
-    """Write in somebody's own transaction; the scheduler pushes when that is committed.
-
-    An error has undone its chunk of up to 1,000, and left the transaction usable.
-    """
-    ledger = _transactional(storage)
-    written: list[Enqueued] = []
-    for chunk in _chunks(executions):
-        try:
-            reply = ledger.insert_within(chunk, caller)
-        except ButlerError as error:
-            if written:
-                error.add_note(
-                    f"the first {len(written)} of {len(executions)} are written, "
-                    "and will be there if you commit"
-                )
-            raise
-        written += [
-            _enqueued(row, pushed=False, transaction_id=reply.transaction_id) for row in reply.rows
-        ]
-    return written
-
-
-def statement_of(
-    execution: NewExecution, *, storage: Storage, placeholders: Placeholders
-) -> tuple[str, tuple[str | None, ...]]:
-    """The statement that writes it, for any driver; raises `InvalidOption`."""
-    if placeholders not in ("$1", "%s"):
-        raise InvalidOption(f'placeholders must be "$1" or "%s", got {placeholders!r}')
-    return _transactional(storage).statement(execution, placeholders=placeholders)
-
-
-def _transactional(storage: Storage) -> Transactional:
-    if isinstance(storage, Transactional):
-        return storage
-    raise TransactionRefused(
-        f"{type(storage).__name__} keeps no ledger in a database, so nothing can commit with your "
-        "data; leave transaction= out here"
-    )
-
-
-def _enqueued(row: Inserted, *, pushed: bool, transaction_id: str | None = None) -> Enqueued:
-    return Enqueued(
-        id=row.id,
-        created=row.created,
-        pushed=pushed,
-        replaced=row.replaced,
-        transaction_id=transaction_id,
-    )
-
-
-def _needs_push(row: Inserted) -> bool:
-    if row.replaced:
-        return row.entry is not None and (row.left is None or _has_moved(row))
-    return row.created and row.status is ExecutionStatus.QUEUED
-
-
-def _has_moved(row: Inserted) -> bool:
-    """Whether a replaced execution that was on a list belongs on another one now, or on none."""
-    if row.left is None:
-        return False
-    if row.entry is None:
-        return True
-    return (row.left.queue, row.left.priority) != (row.entry.queue, row.entry.priority)
-
-
-def _as_unpushed(execution: NewExecution) -> NewExecution:
-    return replace(execution, unpushed=True)
-
-
-def _entry(execution: NewExecution, *, now: datetime) -> QueueEntry:
-    return QueueEntry(
-        id=execution.id,
-        task=execution.task,
-        queue=execution.queue,
-        priority=execution.priority,
-        attempt=0,
-        timeout_s=execution.timeout_s,
-        created_at=now,
-    )
-
-
-def _chunks(executions: Sequence[NewExecution]) -> Iterator[list[NewExecution]]:
-    """At most `MAX_BATCH` rows and about `MAX_CHUNK_CHARS` of requests each."""
-    chunk: list[NewExecution] = []
-    chars = 0
-    for execution in executions:
-        size = len(execution.request or "")
-        if chunk and (len(chunk) == MAX_BATCH or chars + size > MAX_CHUNK_CHARS):
-            yield chunk
-            chunk, chars = [], 0
-        chunk.append(execution)
-        chars += size
-    if chunk:
-        yield chunk

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -14,21 +15,19 @@ from butler.enqueueing import (
     new_execution,
     plan_of_definition,
     plan_of_spec,
-    statement_of,
-    write_and_push,
-    write_within,
 )
 from butler.errors import UnknownTask
 from butler.extending import Extensible
 from butler.handles import Handle
 from butler.operating import Operator
+from butler.options import check_enqueue_options
 from butler.producing import Order, Parent, Producer
+from butler.writing import statement_of, write_and_push, write_within
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from butler.codec import Codec
-    from butler.enqueueing import Enqueued
     from butler.joining import Placeholders, Transaction
     from butler.known_tasks import KnownTasks
     from butler.options import EnqueueOptions
@@ -36,8 +35,9 @@ if TYPE_CHECKING:
     from butler.registry import TaskRegistry
     from butler.settings import Settings
     from butler.storage.base import Caller
-    from butler.storage.records import NewExecution
+    from butler.storage.records import NewExecution, TaskDefinition
     from butler.task_spec import TaskSpec
+    from butler.writing import Enqueued
 
 
 class Placer(Producer, Operator, Extensible):
@@ -98,7 +98,7 @@ class Placer(Producer, Operator, Extensible):
     def _write(
         self, orders: Sequence[Order], parent: Parent | None, caller: Caller | None
     ) -> list[Handle[Any]]:
-        prepared = [self._prepared(order, parent) for order in orders]
+        prepared = self._prepare(orders, parent)
         executions = [execution for execution, _ in prepared]
         if caller is None:
             written = write_and_push(
@@ -156,25 +156,68 @@ class Placer(Producer, Operator, Extensible):
         except UnknownTask:
             return None
 
+    def _prepare(
+        self, orders: Sequence[Order], parent: Parent | None
+    ) -> list[tuple[NewExecution, Plan]]:
+        # What many orders have in common (a task, the options of one call) is looked at once.
+        recipes: dict[int, _Recipe] = {}
+        checked: dict[int, dict[str, Any]] = {}
+        prepared = []
+        for order in orders:
+            recipe = recipes.get(id(order.task))
+            if recipe is None:
+                recipe = recipes[id(order.task)] = self._recipe(order.task)
+            chosen = checked.get(id(order.options))
+            if chosen is None:
+                chosen = checked[id(order.options)] = check_enqueue_options(order.options)
+            text, key = recipe.encode(order.request, chosen)
+            made = new_execution(recipe.plan, text, unique_key=key, chosen=chosen, parent=parent)
+            prepared.append((made, recipe.plan))
+        return prepared
+
     def _prepared(self, order: Order, parent: Parent | None) -> tuple[NewExecution, Plan]:
-        spec = self._spec_of(order.task)
+        return self._prepare([order], parent)[0]
+
+    def _recipe(self, task: Any) -> _Recipe:
+        spec = self._spec_of(task)
+        limit = self.settings.max_request_bytes
         if spec is None:
-            definition = self._known.get(order.task, also_known=self.registry.names())
-            plan = plan_of_definition(definition)
-            limit = self.settings.max_request_bytes
-            text = self._known.encode(definition, order.request, max_bytes=limit)
-            key = key_of_definition(definition, order.options)
-        else:
-            settings = self.settings
-            plan = plan_of_spec(spec, settings.task_defaults)
-            request = spec.request.validate(order.request)
-            text = spec.request.encode(request, max_bytes=settings.max_request_bytes)
-            key = key_of_spec(spec, request)
-        made = new_execution(plan, text, unique_key=key, options=order.options, parent=parent)
-        return made, plan
+            definition = self._known.get(task, also_known=self.registry.names())
+            return _Recipe(
+                plan=plan_of_definition(definition),
+                encode=partial(_encode_known, self._known, definition, limit),
+            )
+        plan = plan_of_spec(spec, self.settings.task_defaults)
+        return _Recipe(plan=plan, encode=partial(_encode, spec, limit))
 
     def _plan_of(self, task: str) -> Plan:
         spec = self._spec_of(task)
         if spec is not None:
             return plan_of_spec(spec, self.settings.task_defaults)
         return plan_of_definition(self._known.get(task, also_known=self.registry.names()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Recipe:
+    """How a request of one task becomes the text and the unique key of a row."""
+
+    plan: Plan
+    encode: Callable[[Any, Mapping[str, Any]], tuple[str | None, str | None]]
+
+
+def _encode(
+    spec: TaskSpec, limit: int, request: Any, _: Mapping[str, Any]
+) -> tuple[str | None, str | None]:
+    request = spec.request.validate(request)
+    return spec.request.encode(request, max_bytes=limit), key_of_spec(spec, request)
+
+
+def _encode_known(
+    known: KnownTasks,
+    definition: TaskDefinition,
+    limit: int,
+    request: Any,
+    chosen: Mapping[str, Any],
+) -> tuple[str | None, str | None]:
+    text = known.encode(definition, request, max_bytes=limit)
+    return text, key_of_definition(definition, chosen)

@@ -8,8 +8,8 @@ from datetime import timedelta
 
 import pytest
 
-from butler.context import AttemptControl, TaskContext
-from butler.enqueueing import MAX_CHUNK_CHARS
+from butler.attempt_control import AttemptControl
+from butler.context import TaskContext
 from butler.errors import (
     InvalidOption,
     InvalidRequest,
@@ -18,6 +18,7 @@ from butler.errors import (
 from butler.executions import ExecutionStatus, Priority
 from butler.pushing import REST_S
 from butler.storage.base import MAX_BATCH
+from butler.writing import MAX_CHUNK_CHARS
 from tests.unit.app.app_kit import (
     NOW,
     Email,

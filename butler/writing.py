@@ -1,0 +1,181 @@
+"""Executions are written, then pushed.
+
+The row is committed before Redis hears of it, so an acknowledged enqueue survives whatever happens
+next. The other way round an id could run before its row exists, and would be refused and lost.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from butler.errors import ButlerError, InvalidOption, TransactionRefused
+from butler.executions import ExecutionStatus
+from butler.storage.base import MAX_BATCH, Transactional
+from butler.storage.records import QueueEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from concurrent.futures import Future
+    from datetime import datetime
+
+    from butler.clock import Clock
+    from butler.joining import Placeholders
+    from butler.pushing import Pusher
+    from butler.storage.base import Caller, Storage
+    from butler.storage.records import Inserted, NewExecution
+
+MAX_CHUNK_CHARS = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enqueued:
+    """One execution after it was written; ``pushed`` by this call, ``replaced`` what it did."""
+
+    id: str
+    created: bool
+    pushed: bool
+    replaced: bool = False
+    transaction_id: str | None = None
+
+
+def write_and_push(
+    executions: Sequence[NewExecution], *, storage: Storage, pusher: Pusher, clock: Clock
+) -> list[Enqueued]:
+    """Write in chunks, each atomic, and push each; one reply each, in order.
+
+    Of many chunks one is written while the one before it is pushed. An error after the first chunk
+    carries a note saying how many executions are written.
+    """
+    chunks = list(_chunks(executions))
+    if len(chunks) == 1:
+        return _push(chunks[0], _write(chunks[0], storage, pusher), pusher=pusher, clock=clock)
+    pushes: list[Future[list[Enqueued]]] = []
+    with ThreadPoolExecutor(1, thread_name_prefix="butler-push") as thread:
+        for number, chunk in enumerate(chunks):
+            try:
+                inserted = _write(chunk, storage, pusher)
+            except ButlerError as error:
+                written = sum(len(each) for each in chunks[:number])
+                if written:
+                    error.add_note(f"the first {written} of {len(executions)} are written")
+                raise
+            pushes.append(thread.submit(_push, chunk, inserted, pusher=pusher, clock=clock))
+    return [enqueued for push in pushes for enqueued in push.result()]
+
+
+def _write(chunk: Sequence[NewExecution], storage: Storage, pusher: Pusher) -> Sequence[Inserted]:
+    if pusher.resting:
+        return storage.insert([replace(execution, unpushed=True) for execution in chunk])
+    return storage.insert(chunk)
+
+
+def _push(
+    chunk: Sequence[NewExecution], inserted: Sequence[Inserted], *, pusher: Pusher, clock: Clock
+) -> list[Enqueued]:
+    now = clock.now()
+    # First off the lists that replaced executions were on, then onto those where they belong now.
+    pusher.forget([row.left for row in inserted if _has_moved(row) and row.left])
+    fresh = {
+        row.id: row.entry or _entry(execution, now=now)
+        for execution, row in zip(chunk, inserted, strict=True)
+        if _needs_push(row)
+    }
+    pushed = pusher.push(list(fresh.values()))
+    return [_enqueued(row, pushed=pushed and row.id in fresh) for row in inserted]
+
+
+def write_within(
+    executions: Sequence[NewExecution], *, storage: Storage, caller: Caller
+) -> list[Enqueued]:
+    """Write in somebody's own transaction; the scheduler pushes when that is committed.
+
+    An error has undone its chunk of up to 1,000, and left the transaction usable.
+    """
+    ledger = _transactional(storage)
+    written: list[Enqueued] = []
+    for chunk in _chunks(executions):
+        try:
+            reply = ledger.insert_within(chunk, caller)
+        except ButlerError as error:
+            if written:
+                error.add_note(
+                    f"the first {len(written)} of {len(executions)} are written, "
+                    "and will be there if you commit"
+                )
+            raise
+        written += [
+            _enqueued(row, pushed=False, transaction_id=reply.transaction_id) for row in reply.rows
+        ]
+    return written
+
+
+def statement_of(
+    execution: NewExecution, *, storage: Storage, placeholders: Placeholders
+) -> tuple[str, tuple[str | None, ...]]:
+    """The statement that writes it, for any driver; raises `InvalidOption`."""
+    if placeholders not in ("$1", "%s"):
+        raise InvalidOption(f'placeholders must be "$1" or "%s", got {placeholders!r}')
+    return _transactional(storage).statement(execution, placeholders=placeholders)
+
+
+def _transactional(storage: Storage) -> Transactional:
+    if isinstance(storage, Transactional):
+        return storage
+    raise TransactionRefused(
+        f"{type(storage).__name__} keeps no ledger in a database, so nothing can commit with your "
+        "data; leave transaction= out here"
+    )
+
+
+def _enqueued(row: Inserted, *, pushed: bool, transaction_id: str | None = None) -> Enqueued:
+    return Enqueued(
+        id=row.id,
+        created=row.created,
+        pushed=pushed,
+        replaced=row.replaced,
+        transaction_id=transaction_id,
+    )
+
+
+def _needs_push(row: Inserted) -> bool:
+    if row.replaced:
+        return row.entry is not None and (row.left is None or _has_moved(row))
+    return row.created and row.status is ExecutionStatus.QUEUED
+
+
+def _has_moved(row: Inserted) -> bool:
+    """Whether a replaced execution that was on a list belongs on another one now, or on none."""
+    if row.left is None:
+        return False
+    if row.entry is None:
+        return True
+    return (row.left.queue, row.left.priority) != (row.entry.queue, row.entry.priority)
+
+
+def _entry(execution: NewExecution, *, now: datetime) -> QueueEntry:
+    return QueueEntry(
+        id=execution.id,
+        task=execution.task,
+        queue=execution.queue,
+        priority=execution.priority,
+        attempt=0,
+        timeout_s=execution.timeout_s,
+        created_at=now,
+    )
+
+
+def _chunks(executions: Sequence[NewExecution]) -> Iterator[list[NewExecution]]:
+    """At most `MAX_BATCH` rows and about `MAX_CHUNK_CHARS` of requests each."""
+    chunk: list[NewExecution] = []
+    chars = 0
+    for execution in executions:
+        size = len(execution.request or "")
+        if chunk and (len(chunk) == MAX_BATCH or chars + size > MAX_CHUNK_CHARS):
+            yield chunk
+            chunk, chars = [], 0
+        chunk.append(execution)
+        chars += size
+    if chunk:
+        yield chunk
