@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from butler.storage.families import FamilyStorage
 from butler.storage.logs import LogStorage
+from butler.storage.pruning import PrunableStorage
 from butler.storage.recurring import RecurringStorage
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Listening(Protocol):
 
 
 @runtime_checkable
-class Storage(RecurringStorage, LogStorage, FamilyStorage, Protocol):
+class Storage(RecurringStorage, PrunableStorage, LogStorage, FamilyStorage, Protocol):
     """A ledger of executions."""
 
     # Set-up

@@ -188,10 +188,9 @@ class DueJobs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pruned:
-    """What one call of ``prune`` removed, and whether it has more to look at right away."""
+class PrunedPage:
+    """How many executions were removed, the last one looked at, and whether more are old enough."""
 
-    executions: int
-    fires: int
-    workers: int
+    removed: int
+    last: str | None
     more: bool

@@ -28,6 +28,7 @@ from butler_scheduler.definition_sync import DefinitionSync
 from butler_scheduler.expirer import Expirer
 from butler_scheduler.leader import LEADER_LEASE_S, Leader
 from butler_scheduler.probing import SchedulerHealth
+from butler_scheduler.pruner import Pruner
 from butler_scheduler.reconciler import Reconciler
 from butler_scheduler.recurring import Recurring
 from butler_scheduler.rescuer import WORKER_LEASE_S, Rescuer
@@ -167,6 +168,7 @@ class SchedulerProcess:
                 lease_s=self._worker_lease_s,
                 clock=clock,
             ),
+            Pruner(storage, leader=leader, clock=clock),
             StrayHands(storage, hands=hands, leader=leader, clock=clock),
             RqBridge(redis, leader=leader, clock=clock),
             RqOrders(storage, wire=wire, recovery=recovery, leader=leader, clock=clock),

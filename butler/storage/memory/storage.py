@@ -26,11 +26,13 @@ from butler.storage.memory.attempts import claim_one, finish_one, report_one
 from butler.storage.memory.keys import due_at, take_over
 from butler.storage.memory.logs import MemoryLogs
 from butler.storage.memory.operators import cancel_one, delete_one, retry_one
+from butler.storage.memory.pruning import MemoryPruning
 from butler.storage.memory.reads import count_by_status, find_page
 from butler.storage.memory.recurring import MemoryRecurring
 from butler.storage.memory.rows import Row, RowTable
 from butler.storage.memory.workers import LeaderSeat, WorkerTable
 from butler.storage.records import Claimed, ClaimReply, HeartbeatReply, Inserted, Refused
+from butler.storage.retention import DEFAULT_DAYS, Retention
 from butler.storage.values import check_insertable
 
 if TYPE_CHECKING:
@@ -62,14 +64,21 @@ if TYPE_CHECKING:
 _S = ExecutionStatus
 
 
-class MemoryStorage(MemoryRecurring, MemoryLogs):
+class MemoryStorage(MemoryRecurring, MemoryPruning, MemoryLogs):
     """A `Storage` that lives and dies with its process; ``clock`` is the ledger's now.
 
     ``max_progress_updates`` caps the recorded progress of one execution, over all its attempts.
     """
 
-    def __init__(self, *, clock: Clock = SYSTEM_CLOCK, max_progress_updates: int = 100) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+        max_progress_updates: int = 100,
+        retention_days: float | Retention = DEFAULT_DAYS,
+    ) -> None:
         super().__init__()
+        self.retention = Retention.of(retention_days)
         self._clock = clock
         self._max_progress_updates = max_progress_updates
         self._id = new_token()

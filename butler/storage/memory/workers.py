@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from butler.storage.records import Leadership, WorkerPulse, WorkerRow
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from datetime import datetime
 
     from butler.storage.records import WorkerRegistration
@@ -96,6 +96,17 @@ class WorkerTable:
             for id_, worker in self._workers.items()
             if not worker.over or running.get(id_)
         ]
+
+    def forget(self, *, ended_before: datetime, keep: Collection[str | None]) -> int:
+        """Forget workers that ended before that moment; how many."""
+        old = []
+        for id_, worker in self._workers.items():
+            ended_at = worker.lost_at or worker.stopped_at
+            if ended_at is not None and ended_at < ended_before and id_ not in keep:
+                old.append(id_)
+        for id_ in old:
+            del self._workers[id_]
+        return len(old)
 
     def rows(self, *, running: Mapping[str, int], now: datetime) -> list[WorkerRow]:
         """Those that live, and those that ended within the last hour."""

@@ -20,11 +20,13 @@ from butler.storage.postgres.inserts import PostgresInserts
 from butler.storage.postgres.leader import PostgresLeader
 from butler.storage.postgres.logs import PostgresLogs
 from butler.storage.postgres.operators import PostgresOperators
+from butler.storage.postgres.pruning import PostgresPruning
 from butler.storage.postgres.reads import PostgresReads
 from butler.storage.postgres.recurring import PostgresRecurring
 from butler.storage.postgres.transactions import PostgresTransactions
 from butler.storage.postgres.url import described
 from butler.storage.postgres.workers import PostgresWorkers
+from butler.storage.retention import Retention
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -57,11 +59,12 @@ if TYPE_CHECKING:
     )
 
 
-class PostgresStorage(PostgresRecurring, PostgresLogs):
+class PostgresStorage(PostgresRecurring, PostgresPruning, PostgresLogs):
     """A `Storage` in the given database, in tables of a schema of their own.
 
     ``command_timeout_s`` (> 0) is how long a call tries, reconnecting and repeating, before it
-    raises `StorageUnavailable`. ``retention_days`` (> 0) is how long finished executions are kept.
+    raises `StorageUnavailable`. ``retention_days`` (> 0, or a `Retention`) is how long finished
+    executions are kept.
     ``max_progress_updates`` caps the recorded progress of one execution. ``migrate="auto"`` makes
     ``prepare`` bring the schema up to date. ``pool_size`` is the most connections of this process.
     ``prepared_statements`` are used unless a pooler like PgBouncer is noticed; False is for one
@@ -79,7 +82,7 @@ class PostgresStorage(PostgresRecurring, PostgresLogs):
         *,
         schema: str = "butler",
         command_timeout_s: float = 30,
-        retention_days: float = 30,
+        retention_days: float | Retention = 30,
         max_progress_updates: int = 100,
         migrate: Literal["never", "auto"] = "never",
         pool_size: int = 4,
@@ -89,13 +92,12 @@ class PostgresStorage(PostgresRecurring, PostgresLogs):
         notify: bool = True,
     ) -> None:
         _check_positive("command_timeout_s", command_timeout_s)
-        _check_positive("retention_days", retention_days)
         _check_positive("pool_size", pool_size)
         if migrate not in {"never", "auto"}:
             raise InvalidOption(f'migrate must be "never" or "auto", got {migrate!r}')
         if not unique_wait_s >= 0:
             raise InvalidOption(f"unique_wait_s must be >= 0, got {unique_wait_s!r}")
-        self.retention_days = retention_days
+        self.retention = Retention.of(retention_days)
         self._direct_url = direct_url or url
         self._notify = notify
         self._migrate = migrate

@@ -1,0 +1,27 @@
+"""The part of `Storage` that forgets what is over its `Retention`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from butler.storage.recurring_records import PrunedPage
+
+
+class PrunableStorage(Protocol):
+    """A ledger whose rows stay bounded; each call removes a small batch, if its caller leads."""
+
+    def prune_executions(self, *, epoch: int, after: str | None, limit: int) -> PrunedPage:
+        """Look at up to ``limit`` executions in id order after a cursor, and remove the expired.
+
+        With their attempts, events and logs. Unfinished ones are never removed, however old.
+        """
+        ...
+
+    def prune_fires(self, *, epoch: int, limit: int) -> int:
+        """Remove recorded fires older than the longest retention, oldest first; how many."""
+        ...
+
+    def prune_workers(self, *, epoch: int) -> int:
+        """Remove workers that ended a week ago and under which nothing runs; how many."""
+        ...
