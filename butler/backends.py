@@ -139,6 +139,7 @@ class Backends:
             settings.need_database_url(),
             schema=settings.database_schema,
             command_timeout_s=settings.command_timeout_s,
+            retention_days=settings.retention,
             migrate=settings.migrate,
             pool_size=settings.pool_size,
             prepared_statements=settings.prepared_statements,

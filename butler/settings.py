@@ -25,6 +25,7 @@ from butler.errors import SettingsError, did_you_mean
 from butler.options import BUILT_IN, MAX_ATTEMPTS, MAX_TIMEOUT_S, TaskDefaults
 from butler.pushing import PUSH_TIMEOUT_S, REST_S
 from butler.queue_names import DEFAULT_QUEUE, check_queue_name
+from butler.storage.retention import DEFAULT_DAYS, LONGEST_DAYS, Retention
 
 PREFIX = "BUTLER_"
 TOML_FILE = "butler.toml"
@@ -119,6 +120,30 @@ class Settings(BaseSettings):
     )
     max_progress_updates: int = Field(
         100, ge=1, le=100_000, description="how many progress reports of one execution are kept"
+    )
+    retention_days: float = Field(
+        DEFAULT_DAYS,
+        gt=0,
+        le=LONGEST_DAYS,
+        description="how long finished executions are kept; the scheduler removes older ones",
+    )
+    retention_succeeded_days: float | None = Field(
+        None,
+        gt=0,
+        le=LONGEST_DAYS,
+        description="how long succeeded ones are kept, if not `retention_days`",
+    )
+    retention_failed_days: float | None = Field(
+        None,
+        gt=0,
+        le=LONGEST_DAYS,
+        description="how long failed ones are kept, if not `retention_days`",
+    )
+    retention_cancelled_days: float | None = Field(
+        None,
+        gt=0,
+        le=LONGEST_DAYS,
+        description="how long cancelled ones are kept, if not `retention_days`",
     )
 
     # Tasks
@@ -219,6 +244,15 @@ class Settings(BaseSettings):
     def need_database_url(self) -> str:
         """The URL in clear; raises `SettingsError` when there is none."""
         return _needed("database_url", self.database_url)
+
+    @property
+    def retention(self) -> Retention:
+        """How long what is over is kept, by how it ended."""
+        return Retention(
+            succeeded=self.retention_succeeded_days or self.retention_days,
+            failed=self.retention_failed_days or self.retention_days,
+            cancelled=self.retention_cancelled_days or self.retention_days,
+        )
 
     @property
     def direct_url(self) -> str | None:

@@ -51,6 +51,10 @@ THROUGH = {
     "redis_url": "need_redis_url",
     "database_url": "need_database_url",
     "database_direct_url": "direct_url",
+    "retention_days": "retention",
+    "retention_succeeded_days": "retention",
+    "retention_failed_days": "retention",
+    "retention_cancelled_days": "retention",
 }
 
 

@@ -15,6 +15,7 @@ from butler.in_memory import memory_redis
 from butler.retries import RetryPolicy
 from butler.settings import Settings, load_settings, variable_of
 from butler.storage.memory import MemoryStorage
+from butler.storage.retention import Retention
 
 
 @pytest.fixture(autouse=True)
@@ -219,3 +220,14 @@ def test_a_scheduler_keeps_the_leases_that_the_settings_say(monkeypatch):
     result = CliRunner().invoke(scheduler_cli.main, [], env=env)
     assert result.exit_code == 0, result.output
     assert (seen["worker_lease_s"], seen["leader_lease_s"]) == (20, 8)
+
+
+def test_what_is_over_is_kept_as_long_as_the_settings_say():
+    settings = load_settings(
+        redis_url="redis://h",
+        database_url="postgresql://h/d",
+        retention_days=9,
+        retention_failed_days=90,
+    )
+    assert settings.retention.days == (9, 90, 9)
+    assert load_settings().retention == Retention()
