@@ -126,6 +126,8 @@ class Guest(Worker):
             concurrency=1,
             worker_id=worker_id,
             solo=True,
+            lease_s=butler.settings.lease_s,
+            grace_s=butler.settings.grace_s,
             hand=GuestHand(butler.redis, worker_id=worker_id, worker_name=name, queues=(queue,)),
             presence=GuestPresence(butler.redis, name=name, on_stop=self.cancel),
         )
@@ -133,7 +135,8 @@ class Guest(Worker):
     def run(self, execution_id: str, list_name: str) -> bool:
         """Run it if the ledger lets this worker have it; returns whether it did."""
         assert isinstance(self.hand, GuestHand)
-        heart = Heart(self, self._storage, SYSTEM_CLOCK)
+        every_s = self._butler.settings.heartbeat_every_s
+        heart = Heart(self, self._storage, SYSTEM_CLOCK, every_s=every_s)
         heart.start()
         try:
             self.hand.hold(execution_id)
