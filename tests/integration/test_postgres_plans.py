@@ -215,7 +215,7 @@ def test_growing_the_tables_leaves_no_row_behind(connection):
         assert connection.execute(size).fetchone()[0] >= 64
 
 
-@pytest.mark.parametrize("query", ["stage", "next_due", "queued", "running"])
+@pytest.mark.parametrize("query", ["stage", "next_due", "queued", "running", "expire"])
 def test_the_schedulers_statements_use_the_index_made_for_them(query, storage, connection):
     fill(connection, rows=20_000)
     connection.execute(
@@ -233,6 +233,7 @@ def test_the_schedulers_statements_use_the_index_made_for_them(query, storage, c
             {"min_age_s": "5.0", "after_at": None, "after_id": None, "limit": "100"},
         ),
         "running": ("executions_running", {"ids": f"{{{new_id()}}}"}),
+        "expire": ("executions_expiring", {"epoch": "1", "limit": "100"}),
     }[query]
     statement = storage._connections.statements[query].decode()
     plan = custom_plan(connection, statement, params)

@@ -109,6 +109,12 @@ send.enqueue(Email(to="a"), priority="urgent")  # error
 SendEmail.enqueue(Email(to="a"), queu="x")  # error
 butler.enqueue(send, Email(to="a"), max_atempts=1)  # error
 butler.enqueue("send", {}, run_at="now")  # error
+send.enqueue(Email(to="a"), transaction="postgresql://x")  # error
+send.enqueue(Email(to="a"), expires_at=5)  # error
+send.enqueue(Email(to="a"), replace="yes")  # error
+send.statement("a")  # error
+ping.statement(1)  # error
+send.statement(Email(to="a"), placeholders="?")  # error
 butler.list(stauts="queued")  # error
 
 # A wrong request, awaited

@@ -6,6 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar, assert_type
 
+import psycopg
+from sqlalchemy import Engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.orm import Session
+
 from butler import (
     AsyncButler,
     AsyncHandle,
@@ -286,3 +291,30 @@ async def use_aio() -> None:
 
 for step in send.handle("id").events():
     assert_type(step, ExecutionChange)
+
+
+# In the user's own transaction, later, or instead of what waits
+
+def use_transactions(
+    connection: psycopg.Connection, cursor: psycopg.Cursor[Any], session: Session, engine: Engine
+) -> None:
+    assert_type(send.enqueue(Email(to="a"), transaction=connection), Handle[Receipt])
+    assert_type(SendEmail.enqueue(Email(to="a"), transaction=cursor), Handle[Receipt])
+    assert_type(butler.enqueue(send, Email(to="a"), transaction=session), Handle[Receipt])
+    with engine.begin() as begun:
+        butler.enqueue_many([(send, Email(to="a"))], transaction=begun)
+    soon = datetime.now(UTC)
+    handle = send.enqueue(Email(to="a"), expires_at=soon, unique_key="k", replace=True)
+    assert_type(handle.replaced, bool)
+    assert_type(send.statement(Email(to="a"), delay_s=1), tuple[str, tuple[str | None, ...]])
+    SendEmail.statement(Email(to="a"), placeholders="%s")
+    ping.statement()
+    butler.statement("ping")
+
+
+async def use_async_transactions(
+    connection: psycopg.AsyncConnection, session: AsyncSession, begun: AsyncConnection
+) -> None:
+    assert_type(await send.aenqueue(Email(to="a"), transaction=connection), Handle[Receipt])
+    await butler.aio.enqueue(send, Email(to="a"), transaction=session)
+    await butler.aio.enqueue_many([(send, Email(to="a"))], transaction=begun)
