@@ -9,6 +9,11 @@ from pathlib import Path
 def need_root_and(*programs):
     """Fail, saying what is missing: these tests are never skipped."""
     assert os.geteuid() == 0, "namespaces need root: run this test as root, as CI does"
+    need_programs(*programs)
+
+
+def need_programs(*programs):
+    """Fail, saying which programs of the system are missing."""
     missing = [program for program in programs if shutil.which(program) is None]
     assert missing == [], f"not installed: {', '.join(missing)} (see .ci/run for the packages)"
 

@@ -1,0 +1,1 @@
+"""The example of an application: what it does is in `main`."""
