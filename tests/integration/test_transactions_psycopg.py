@@ -431,6 +431,29 @@ def test_replacing_in_a_transaction_takes_effect_with_it(bill, connection):
     assert execution.run_at - execution.created_at > timedelta(seconds=100)
 
 
+def test_what_a_transaction_is_replacing_is_busy_for_others(
+    redis_url, database_url, scene, connection
+):
+    butler, _, bill = new_butler(redis_url, database_url, settings=_impatient(scene[0]))
+    with butler, psycopg.connect(database_url) as other:
+        bill.enqueue(Order(n=1), delay_s=60)
+        assert bill.enqueue(Order(n=1), replace=True, transaction=connection).replaced
+        with pytest.raises(UniqueKeyBusy):
+            bill.enqueue(Order(n=1), replace=True)
+        with pytest.raises(UniqueKeyBusy):
+            bill.enqueue(Order(n=1), replace=True, transaction=other)
+        assert not bill.enqueue(Order(n=1)).replaced
+        connection.commit()
+        assert bill.enqueue(Order(n=1), replace=True, delay_s=60).replaced
+
+
+def test_a_ledger_that_has_moved_is_recognised(butler, ship, connection):
+    butler.storage._transactions._place = "where it was before"
+    ship.enqueue(Order(), transaction=connection)
+    connection.commit()
+    assert len(ids(butler)) == 1
+
+
 def test_what_is_queued_is_not_replaced_in_a_transaction(bill, connection):
     first = bill.enqueue(Order(n=1))
     second = bill.enqueue(Order(n=1), replace=True, transaction=connection)

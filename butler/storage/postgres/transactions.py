@@ -68,17 +68,14 @@ class PostgresTransactions:
 
     def insert_within(self, executions: Sequence[NewExecution], caller: Caller) -> InsertedWithin:
         """Write executions as scheduled, in the caller's transaction."""
-        place = self.ledger_place()
         self._check_functions(caller)
-        function = self._schema.replace("%", "%%")
-        statement = (
-            f"SELECT {function}.enqueue_within(CAST(%s AS text), CAST(%s AS text), "
-            "CAST(CAST(%s AS text) AS boolean), CAST(CAST(%s AS text) AS double precision))"
-        )
-        rows = json.dumps([_fields(new) for new in executions])
-        notify = "t" if self._notify else "f"
-        params = (place, rows, notify, repr(float(self._unique_wait_s)))
-        reply = json.loads(caller.ask(statement, params) or "{}")
+        place = self.ledger_place()
+        reply = self._ask(executions, caller, place=place)
+        if reply.get("code") == "other_ledger":
+            # Our own connections may lead elsewhere since, after a move to another server.
+            self._place = None
+            if self.ledger_place() != place:
+                reply = self._ask(executions, caller, place=self.ledger_place())
         if "placed" not in reply:
             raise self._error(reply, executions)
         placed = {given: _inserted(*rest) for given, *rest in reply["placed"]}
@@ -125,6 +122,20 @@ class PostgresTransactions:
             ((place,),) = self._connections.run("ledger_place")
             self._place = str(place)
         return self._place
+
+    def _ask(
+        self, executions: Sequence[NewExecution], caller: Caller, *, place: str
+    ) -> dict[str, Any]:
+        function = self._schema.replace("%", "%%")
+        statement = (
+            f"SELECT {function}.enqueue_within(CAST(%s AS text), CAST(%s AS text), "
+            "CAST(CAST(%s AS text) AS boolean), CAST(CAST(%s AS text) AS double precision))"
+        )
+        rows = json.dumps([_fields(new) for new in executions])
+        notify = "t" if self._notify else "f"
+        params = (place, rows, notify, repr(float(self._unique_wait_s)))
+        reply: dict[str, Any] = json.loads(caller.ask(statement, params) or "{}")
+        return reply
 
     def _check_functions(self, caller: Caller) -> None:
         if caller.raw in self._checked:

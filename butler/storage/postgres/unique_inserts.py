@@ -1,16 +1,18 @@
 """Writing executions that have a unique key.
 
 One is written only if its key is free. Whoever holds it is found under a new snapshot, and may be
-gone by then: so the losers try again, a few times. A key that somebody's open transaction has
-written is neither free nor taken until that ends; it is waited for, but not for long.
+gone by then: so the losers try again. A key that somebody's open transaction has written is neither
+free nor taken until that ends, and a holder that it replaces is locked; both are waited for, but
+not for long.
 """
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from butler.errors import StorageUnavailable, UniqueKeyBusy
+from butler.errors import UniqueKeyBusy
 from butler.executions import TERMINAL, ExecutionStatus, Priority
 from butler.lifecycle import REPLACEABLE
 from butler.storage.postgres import literals, rows
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
     from butler.storage.postgres.connections import PostgresConnections
     from butler.storage.records import NewExecution
 
-_ROUNDS = 20
+_FIRST_PAUSE_S = 0.001
+_LONGEST_PAUSE_S = 0.05
 
 
 class UniqueInserts:
@@ -39,7 +42,9 @@ class UniqueInserts:
         """A reply for each id that has one; raises `UniqueKeyBusy`."""
         replies: dict[str, Inserted] = {}
         left = list(executions)
-        for _ in range(_ROUNDS):
+        until = time.monotonic() + self._wait_s
+        pause_s = _FIRST_PAUSE_S
+        while True:
             self._insert(left, replies)
             left = [new for new in left if new.id not in replies]
             if left:
@@ -49,11 +54,11 @@ class UniqueInserts:
                 left = [new for new in left if new.id not in replies]
             if not left:
                 return replies
-        held = left[0]
-        raise StorageUnavailable(
-            f"the unique key {held.unique_key!r} of {held.task!r} changed hands {_ROUNDS} times "
-            "while it was asked for; nothing was changed for it, try again"
-        )
+            # A holder has just ended, or somebody is about to change it.
+            if time.monotonic() > until:
+                raise key_busy(left, waited_s=self._wait_s)
+            time.sleep(pause_s)
+            pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
     def _insert(self, executions: Sequence[NewExecution], replies: dict[str, Inserted]) -> None:
         params = many_rows(executions) | {

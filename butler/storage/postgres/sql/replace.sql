@@ -1,8 +1,9 @@
 -- Let an execution that holds a unique key and still waits do what a new one was to do.
 --
 -- Its id, its history and where it came from stay. What is retrying stays so until its new time; an
--- attempt more than those it has used is always left. No row where it has started, or is over. The
--- columns: the entry it is now, its status, and the status, queue and priority it had.
+-- attempt more than those it has used is always left. No row where it has started, is over, or is
+-- held by somebody, maybe by a user's open transaction. The columns: the entry it is now, its
+-- status, and the status, queue and priority it had.
 WITH holder AS MATERIALIZED (
     SELECT e.id, e.status, e.queue, e.priority
     FROM {schema}.executions AS e
@@ -10,7 +11,7 @@ WITH holder AS MATERIALIZED (
         AND e.status IN ('scheduled', 'queued', 'retrying')
         AND e.task = %(task)s::text
         AND e.unique_key = %(unique_key)s::text
-    FOR UPDATE
+    FOR UPDATE SKIP LOCKED
 ),
 due AS (
     SELECT
