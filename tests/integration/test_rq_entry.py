@@ -3,11 +3,13 @@
 import os
 import signal
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import rq
 from butler_scheduler.process import SchedulerProcess
+from butler_workers.guests import GuestHand
 from fleet import live_workers, wait_for
 from rq.command import send_stop_job_command
 from rq.job import Job
@@ -15,8 +17,9 @@ from rq_app import Item
 from rq_kit import butler, client, fleet, status_of, wait_until_running
 
 from butler.errors import TaskCancelled
-from butler.executions import AttemptOutcome, ExecutionStatus
-from butler.hands import Hands
+from butler.executions import AttemptOutcome, ExecutionStatus, Priority
+from butler.hands import Announcement, Hands
+from butler.ids import new_id
 from butler.queues import WireKeys
 
 __all__ = ["butler", "client", "fleet"]
@@ -105,6 +108,12 @@ def test_stop_job_cancels_the_execution_in_the_ledger(butler, client, fleet, tmp
     fleet.start_rq_worker()
     handle = butler.enqueue("deaf", Item(path=str(tmp_path / "pid")))
     written_pid(tmp_path / "pid", fleet)
+    # A scheduler that has just begun to lead may push once more what RQ has just popped.
+    wait_for(
+        lambda: Job.fetch(handle.id, connection=client).worker_name,
+        what="shown as running",
+        fleet=fleet,
+    )
     send_stop_job_command(client, handle.id)
     wait_for(lambda: status_of(handle) is ExecutionStatus.CANCELLED, what="cancelled", fleet=fleet)
     assert shown(client, handle) == "stopped"
@@ -195,3 +204,24 @@ def test_an_execution_of_another_ledger_is_refused_by_name(butler, client, fleet
     reason = Job.fetch(handle.id, connection=client).latest_result().exc_string
     assert "belongs to the ledger somebody-elses" in reason
     assert (status_of(handle), handle.execution().attempt) == (ExecutionStatus.QUEUED, 0)
+
+
+def test_a_push_that_came_between_does_not_hide_which_rq_worker_runs_it(butler, client):
+    handle = butler.enqueue("work", Item())
+    hand = GuestHand(
+        client, worker_id=new_id(), worker_name="guest", queue="default", rq_worker="rq-7"
+    )
+    running = Announcement(
+        id=handle.id,
+        attempt=1,
+        queue="default",
+        priority=Priority.NORMAL,
+        started_at=datetime.now(UTC),
+    )
+    hand.announce([running])
+    job = Job.fetch(handle.id, connection=client)
+    assert (job.get_status(), job.worker_name) == ("started", "rq-7")
+    assert not client.exists(WireKeys.registry("wip", "default"))
+    client.hset(WireKeys.job(handle.id), mapping={"attempt": 1, "status": "scheduled"})
+    hand.announce([running])
+    assert shown(client, handle) == "scheduled"

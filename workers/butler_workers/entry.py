@@ -52,7 +52,12 @@ def run(execution_id: str) -> None:
     try:
         butler = _butler()
         _check_ledger(butler, execution_id)
-        guest = Guest(butler, worker_id=worker_id, queue=_queue_of(job))
+        guest = Guest(
+            butler,
+            worker_id=worker_id,
+            queue=_queue_of(job),
+            rq_worker=job.worker_name or "",
+        )
         _start(guest)
     except BaseException:
         connection.hdel(WireKeys.guests, worker_id)

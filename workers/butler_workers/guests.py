@@ -31,7 +31,14 @@ from butler.connections import clone_redis
 from butler.executions import ExecutionStatus
 from butler.hands import FINISHED_TTL_S, Hand
 from butler.log import log_event
-from butler.queues import FAILED_TTL_S, WireKeys, load_script, wire_errors
+from butler.queues import (
+    FAILED_TTL_S,
+    WireKeys,
+    list_name,
+    load_script,
+    rq_time,
+    wire_errors,
+)
 from butler_workers.heart import Heart
 from butler_workers.presence import Presence
 from butler_workers.worker import Worker, worker_name
@@ -60,7 +67,14 @@ _GONE = ("canceled", FINISHED_TTL_S)
 
 
 class GuestHand(Hand):
-    """The hand of a worker that RQ shows: it announces nothing itself."""
+    """The hand of a worker that RQ shows, under the name of RQ's worker."""
+
+    def __init__(
+        self, redis: redis.Redis, *, worker_id: str, worker_name: str, queue: str, rq_worker: str
+    ) -> None:
+        super().__init__(redis, worker_id=worker_id, worker_name=worker_name, queues=(queue,))
+        self._rq_worker = rq_worker
+        self._still_started = load_script(redis, "still_started")
 
     def hold(self, execution_id: str) -> None:
         """Take an id that RQ has popped, so that it is found if this process dies."""
@@ -76,7 +90,15 @@ class GuestHand(Hand):
             self.redis.hdel(WireKeys.guests, self.worker_id)
 
     def announce(self, announcements: Sequence[Announcement]) -> None:
-        """RQ has done it."""
+        """RQ has done it; here only what a push of the same id may have covered since."""
+        keys = list[str]()
+        args: list[str | int] = [self._rq_worker]
+        for item in announcements:
+            name = list_name(item.queue, item.priority)
+            keys += (WireKeys.job(item.id), WireKeys.registry("failed", name))
+            args += (item.id, item.attempt, rq_time(item.started_at))
+        with wire_errors("announcement"):
+            self._still_started(keys=keys, args=args)
 
     def retract(self, announcements: Sequence[Announcement]) -> None:
         """RQ will do it."""
@@ -117,9 +139,12 @@ class GuestPresence(Presence):
 class Guest(Worker):
     """Runs one execution of one list in this process, then is gone."""
 
-    def __init__(self, butler: Butler, *, worker_id: str, queue: str) -> None:
+    def __init__(self, butler: Butler, *, worker_id: str, queue: str, rq_worker: str) -> None:
         name = worker_name(worker_id)
         self._won = False
+        hand = GuestHand(
+            butler.redis, worker_id=worker_id, worker_name=name, queue=queue, rq_worker=rq_worker
+        )
         super().__init__(
             butler,
             queues=(queue,),
@@ -128,7 +153,7 @@ class Guest(Worker):
             solo=True,
             lease_s=butler.settings.lease_s,
             grace_s=butler.settings.grace_s,
-            hand=GuestHand(butler.redis, worker_id=worker_id, worker_name=name, queues=(queue,)),
+            hand=hand,
             presence=GuestPresence(butler.redis, name=name, on_stop=self.cancel),
         )
 
