@@ -58,9 +58,7 @@ def clear(butler):
     import psycopg
 
     with psycopg.connect(os.environ["BUTLER_DATABASE_URL"], autocommit=True) as connection:
-        connection.execute(
-            "TRUNCATE butler.executions, butler.execution_attempts, butler.execution_events"
-        )
+        connection.execute("TRUNCATE butler.executions CASCADE")
     butler.redis.flushall()
 
 
