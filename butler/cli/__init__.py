@@ -28,6 +28,8 @@ COMMANDS = {
         "Ask a process started with --http-port how it is; for containers and systemd.",
     ),
     "queues": ("butler.cli.queues", "Look at queues."),
+    "recurring": ("butler.cli.recurring", "Look at recurring jobs, and steer them."),
+    "schedule": ("butler.cli.schedule", "Say what schedules mean."),
     "tasks": ("butler.cli.tasks", "Look at the tasks that can be enqueued."),
     "workers": ("butler.cli.workers", "Look at workers."),
 }
