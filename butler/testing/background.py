@@ -12,6 +12,7 @@ from butler.errors import ButlerError
 from butler.ids import new_id
 from butler.log import log_event
 from butler.queue_names import DEFAULT_QUEUE
+from butler.recurring.firing import Firer
 from butler.storage.base import MAX_BATCH
 from butler.storage.memory import MemoryStorage
 
@@ -55,7 +56,10 @@ def queues_of(butler: Butler) -> tuple[str, ...]:
 
 
 class Stager:
-    """The scheduler's part for a ledger in memory: what is due is queued. Real ones have theirs."""
+    """The scheduler's part for a ledger in memory: what is due is queued. Real ones have theirs.
+
+    Recurring jobs fire, those that code declares too.
+    """
 
     def __init__(self, butler: Butler) -> None:
         self._butler = butler
@@ -66,6 +70,7 @@ class Stager:
     def start(self) -> None:
         """Begin, if the ledger is in memory."""
         if isinstance(self._butler.storage, MemoryStorage):
+            self._butler.recurring.sync()
             self._thread.start()
 
     def stop(self) -> None:
@@ -79,8 +84,11 @@ class Stager:
         epoch = storage.take_leadership(self._id, observed=storage.leadership())
         if epoch is None:
             return
+        firer = Firer(storage, pusher=self._butler.pusher, clock=self._butler.clock)
         while not self._stopping.wait(LOOK_EVERY_S):
             try:
+                firer.release_waiting(lambda: epoch)
+                firer.fire_due(lambda: epoch, now=storage.now())
                 self._butler.pusher.withdraw(storage.expire(epoch=epoch, limit=MAX_BATCH))
                 self._butler.pusher.push(storage.stage(epoch=epoch, limit=MAX_BATCH))
             except ButlerError as error:
