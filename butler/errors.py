@@ -115,8 +115,8 @@ class UniqueKeyBusy(ButlerError):
         if len(unique_keys) > 1:
             which = f"one of {len(unique_keys)} unique keys ({unique_keys[0]!r}, …)"
         super().__init__(
-            f"{which} of {task!r} is being written by another transaction, which did not end within "
-            f"{waited_s:g} s (unique_wait_s); nothing was written: try again, or let that "
+            f"{which} of {task!r} is being written by another transaction, which did not end "
+            f"within {waited_s:g} s (unique_wait_s); nothing was written: try again, or let that "
             "transaction end sooner"
         )
 
