@@ -91,40 +91,39 @@ def key_of_definition(definition: TaskDefinition, given: Mapping[str, Any]) -> s
     return key
 
 
-def new_execution(
-    plan: Plan,
-    request: str | None,
-    *,
-    unique_key: str | None,
-    chosen: Mapping[str, Any],
-    parent: Parent | None,
-) -> NewExecution:
-    """The row to write: what the call has ``chosen``, checked, over the task's options.
+class Mould:
+    """What many executions have in common: one task, enqueued with the same options.
 
-    Raises `InvalidOption`.
+    ``chosen`` are a call's options, checked; they go over the task's. Raises `InvalidOption`.
     """
-    user_id = chosen.get("user_id")
-    replace = chosen.get("replace", False)
-    unique_key = chosen.get("unique_key", unique_key)
-    if replace and unique_key is None and not plan.has_unique_key:
-        raise InvalidOption(
-            f"replace needs a unique_key, and {plan.task} has none: it replaces what waits under it"
-        )
-    return NewExecution(
-        id=new_id(),
-        task=plan.task,
-        queue=chosen.get("queue", plan.queue),
-        request=request,
-        priority=chosen.get("priority", plan.priority),
-        max_attempts=chosen.get("max_attempts", plan.max_attempts),
-        delay_s=chosen.get("delay_s"),
-        run_at=chosen.get("run_at"),
-        timeout_s=chosen.get("timeout_s", plan.timeout_s),
-        expires_at=chosen.get("expires_at"),
-        unique_key=unique_key,
-        replace=replace,
-        user_id=parent.user_id if parent and user_id is None else user_id,
-        tags=merge_tags(plan.tags, chosen.get("tags", ())),
-        parent_id=parent.execution_id if parent else None,
-        fingerprint=plan.fingerprint,
-    )
+
+    def __init__(self, plan: Plan, *, chosen: Mapping[str, Any], parent: Parent | None) -> None:
+        user_id = chosen.get("user_id")
+        self.plan = plan
+        self._unique_key: str | None = chosen.get("unique_key")
+        self._fields = {
+            "task": plan.task,
+            "queue": chosen.get("queue", plan.queue),
+            "priority": chosen.get("priority", plan.priority),
+            "max_attempts": chosen.get("max_attempts", plan.max_attempts),
+            "delay_s": chosen.get("delay_s"),
+            "run_at": chosen.get("run_at"),
+            "timeout_s": chosen.get("timeout_s", plan.timeout_s),
+            "expires_at": chosen.get("expires_at"),
+            "replace": chosen.get("replace", False),
+            "user_id": parent.user_id if parent and user_id is None else user_id,
+            "tags": merge_tags(plan.tags, chosen.get("tags", ())),
+            "parent_id": parent.execution_id if parent else None,
+            "fingerprint": plan.fingerprint,
+        }
+        if self._fields["replace"] and self._unique_key is None and not plan.has_unique_key:
+            raise InvalidOption(
+                f"replace needs a unique_key, and {plan.task} has none: "
+                "it replaces what waits under it"
+            )
+
+    def execution(self, request: str | None, *, unique_key: str | None) -> NewExecution:
+        """The row to write; ``unique_key`` is the task's own, for this request."""
+        if self._unique_key is not None:
+            unique_key = self._unique_key
+        return NewExecution(id=new_id(), request=request, unique_key=unique_key, **self._fields)

@@ -9,10 +9,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
 from butler.enqueueing import (
+    Mould,
     Plan,
     key_of_definition,
     key_of_spec,
-    new_execution,
     plan_of_definition,
     plan_of_spec,
 )
@@ -159,20 +159,23 @@ class Placer(Producer, Operator, Extensible):
     def _prepare(
         self, orders: Sequence[Order], parent: Parent | None
     ) -> list[tuple[NewExecution, Plan]]:
-        # What many orders have in common (a task, the options of one call) is looked at once.
+        # What many orders have in common is looked at once.
         recipes: dict[int, _Recipe] = {}
         checked: dict[int, dict[str, Any]] = {}
+        moulds: dict[tuple[int, int], Mould] = {}
         prepared = []
         for order in orders:
-            recipe = recipes.get(id(order.task))
-            if recipe is None:
-                recipe = recipes[id(order.task)] = self._recipe(order.task)
-            chosen = checked.get(id(order.options))
-            if chosen is None:
-                chosen = checked[id(order.options)] = check_enqueue_options(order.options)
-            text, key = recipe.encode(order.request, chosen)
-            made = new_execution(recipe.plan, text, unique_key=key, chosen=chosen, parent=parent)
-            prepared.append((made, recipe.plan))
+            task, options = id(order.task), id(order.options)
+            mould = moulds.get((task, options))
+            if mould is None:
+                if task not in recipes:
+                    recipes[task] = self._recipe(order.task)
+                if options not in checked:
+                    checked[options] = check_enqueue_options(order.options)
+                mould = Mould(recipes[task].plan, chosen=checked[options], parent=parent)
+                moulds[task, options] = mould
+            text, key = recipes[task].encode(order.request, checked[options])
+            prepared.append((mould.execution(text, unique_key=key), mould.plan))
         return prepared
 
     def _prepared(self, order: Order, parent: Parent | None) -> tuple[NewExecution, Plan]:

@@ -12,14 +12,20 @@
 -- KEYS[10..] hash rq:job:<id>               one a pushed id
 -- ARGV[1] list name, [2] ledger id, [3] time in RQ's format, [4] and [5] the pickle around the id,
 -- ARGV[6] most tokens the wake list keeps, [7] seconds a failed hash lives, which RQ obeys where it
--- is RQ that calls a job failed, then five an id: id, task, attempt, timeout, created_at.
+-- is RQ that calls a job failed, then "attempt timeout created_at task" for each id, or once where
+-- it is the same for all. The id is the end of its key.
 -- Each push is published on butler:execution:<id>, for whoever waits.
 -- Returns how many were pushed. An id whose hash speaks of a newer attempt is left alone.
 
 local pushed = {}
+local attempt, timeout, created_at, task
 for i = 10, #KEYS do
-  local at = 8 + (i - 10) * 5
-  local id, attempt = ARGV[at], tonumber(ARGV[at + 2])
+  local id = string.sub(KEYS[i], -36)
+  local details = ARGV[i - 2]
+  if details then
+    attempt, timeout, created_at, task = string.match(details, '^(%d+) (%d+) (%S+) (.*)$')
+    attempt = tonumber(attempt)
+  end
   local known = redis.call('HGET', KEYS[i], 'attempt')
   if known and tonumber(known) > attempt then
     redis.call('SREM', KEYS[5], id)
@@ -34,8 +40,8 @@ for i = 10, #KEYS do
     end
     redis.call('HSET', KEYS[i],
       'data', ARGV[4] .. id .. ARGV[5], 'status', 'queued', 'origin', ARGV[1],
-      'description', ARGV[at + 1], 'created_at', ARGV[at + 4], 'enqueued_at', ARGV[3],
-      'timeout', ARGV[at + 3], 'failure_ttl', ARGV[7], 'attempt', attempt, 'ledger', ARGV[2])
+      'description', task, 'created_at', created_at, 'enqueued_at', ARGV[3],
+      'timeout', timeout, 'failure_ttl', ARGV[7], 'attempt', attempt, 'ledger', ARGV[2])
     pushed[#pushed + 1] = id
     redis.pcall('PUBLISH', 'butler:execution:' .. id, '{"kind":"state","over":false}')
   end

@@ -39,7 +39,13 @@ def flags(values: Iterable[bool]) -> str:
 
 def texts(values: Iterable[str | None]) -> str:
     """An array of texts."""
-    return "{" + ",".join(["NULL" if v is None else _quoted(v) for v in values]) + "}"
+    values = list(values)
+    if len(values) > 1 and values.count(values[0]) == len(values):
+        # A column of a bulk enqueue: one task, one queue.
+        quoted = ["NULL" if values[0] is None else _quoted(values[0])] * len(values)
+    else:
+        quoted = ["NULL" if v is None else _quoted(v) for v in values]
+    return "{" + ",".join(quoted) + "}"
 
 
 def times(values: Iterable[datetime | None]) -> str:
