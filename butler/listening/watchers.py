@@ -77,6 +77,9 @@ class EndWatcher(Watcher):
 
     def stands(self, standing: Standing | Execution) -> None:
         """Note how it stands, for whoever loses patience."""
+        if standing.status.finished:
+            # `ended` follows with all there is; who has no time left must not leave in between.
+            return
         self.last = standing
         if not self.began:
             self.began = True

@@ -162,6 +162,17 @@ def test_a_wait_that_was_given_up_is_told_nothing_more():
     assert watcher.last.status is ExecutionStatus.RUNNING
 
 
+def test_an_end_that_is_seen_but_not_read_yet_does_not_begin_the_wait():
+    # With no time to wait, it would be called late though it is over.
+    watcher = EndWatcher("an-id")
+    watcher.stands(standing("succeeded"))
+    assert not watcher.began
+    assert not watcher.begun.done()
+    watcher.failed(LookupError("gone"))
+    with pytest.raises(LookupError, match="gone"):
+        watcher.begun.result(0)
+
+
 def test_a_wait_begins_when_the_ledger_was_asked():
     watcher = EndWatcher("an-id")
     assert not watcher.began
