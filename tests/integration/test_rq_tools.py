@@ -29,6 +29,8 @@ LEDGER = "11111111-2222-4333-8444-555555555555"
 def busy(butler, client, fleet):
     """A worker that runs one execution, has failed and finished one, and has four waiting."""
     fleet.start_worker("--drain-timeout", "0.1", concurrency=1)
+    # RQ's counters count from here.
+    wait_for(lambda: rq.Worker.all(connection=client), what="registered with RQ", fleet=fleet)
     done = butler.enqueue("work", Item())
     failed = butler.enqueue("broken", Item())
     with pytest.raises(TaskFailed):
