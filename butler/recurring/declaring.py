@@ -24,7 +24,7 @@ from butler.storage.recurring_records import RecurringChange, RecurringDefinitio
 from butler.tasks import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from butler.app import Butler
     from butler.recurring.job import RecurringJob
@@ -80,6 +80,7 @@ class Declaring:
 
     def __init__(self) -> None:
         self._declared: dict[str, Declaration] = {}
+        self._announced: set[str] = set()
 
     @property
     def _storage(self) -> Storage:
@@ -155,6 +156,7 @@ class Declaring:
             job for name, job in mine.items() if name in wanted and _differs(job, wanted[name])
         ]
         if not dry_run:
+            self._announce({said.task for said in wanted.values()})
             creations = self._create(creations)
             self._update(updates, ours)
             for first in range(0, len(deletions), MAX_BATCH):
@@ -170,6 +172,21 @@ class Declaring:
             unchanged=tuple(sorted((mine.keys() & wanted.keys()) - changed)),
             conflicts=tuple(sorted((wanted.keys() & known.keys()) - mine.keys())),
         )
+
+    def _announce(self, tasks: Iterable[str]) -> None:
+        """Tell the ledger of tasks whose code is here, where no worker has done so yet.
+
+        Until one has, a scheduler, which has no code, would take their jobs for broken. What a
+        worker has said stands: it is the one that will run them.
+        """
+        new = set(tasks) - self._announced
+        if new:
+            known = {definition.name for definition in self._storage.task_definitions()}
+            ours = self._butler.tasks()
+            self._storage.register_tasks(
+                [said for said in ours if said.name in new and said.name not in known]
+            )
+            self._announced |= new
 
     def _known_jobs(self, source: str, names: Sequence[str]) -> Iterator[RecurringJob]:
         """All jobs of the source, and those of others that have one of the names."""

@@ -109,6 +109,7 @@ class RecurringJobs(Declaring, BulkSteps):
         )
         if definition.next_fire_at is None:
             raise InvalidSchedule(f"{name!r} would never fire: {when.describe()}")
+        self._announce([definition.task])
         if not self._storage.insert_recurring([definition])[0]:
             raise RecurringJobExists(name)
         return self.get(definition.id)
@@ -183,6 +184,7 @@ class RecurringJobs(Declaring, BulkSteps):
         if task is not None:
             given = self.get(job).request if isinstance(request, Unset) else request
             prepared = self.prepared(task, given)
+            self._announce([prepared.task])
         return self._change(job, version=version, schedule=when, options=checked, prepared=prepared)
 
     def delete(self, job: str) -> None:

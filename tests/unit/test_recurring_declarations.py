@@ -14,6 +14,7 @@ from butler.errors import DefinitionError, InvalidRequest
 from butler.recurring.job import JobStatus
 from butler.schedules import Cron, Interval
 from butler.storage.memory import MemoryStorage
+from butler.storage.records import TaskDefinition
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOURLY = Cron("0 * * * *")
@@ -207,3 +208,20 @@ def test_an_application_is_called_like_the_module_that_makes_its_butler():
     assert Butler().name == __name__
     assert Butler.in_memory().name == __name__
     assert Butler(name="shop").name == "shop"
+
+
+def test_a_task_that_no_worker_has_announced_is_announced_with_its_job(storage):
+    shop = Release(storage).declare()
+    shop.sync(dry_run=True)
+    assert storage.task_definitions() == []
+    shop.sync()
+    assert [said.name for said in storage.task_definitions()] == ["ping"]
+    shop.butler.recurring.create("other", shop.report, HOURLY, request=Report(kind="a"))
+    assert [said.name for said in storage.task_definitions()] == ["ping", "report"]
+
+
+def test_what_a_worker_has_announced_stands(storage):
+    worker = TaskDefinition(name="ping", fingerprint="the worker's")
+    storage.register_tasks([worker])
+    Release(storage).declare().sync()
+    assert storage.task_definitions() == [worker]
