@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -58,8 +58,11 @@ class Filter(Schedule):
         return self.schedule.zone_names()
 
     def previewed(self, fire: datetime) -> PreviewedFire:
-        """What the filtered schedule says."""
-        return self.schedule.previewed(fire)
+        """What the filtered schedule says; in this one's zone where that one has none."""
+        inner = self.schedule.previewed(fire)
+        if self.schedule.zone_names():
+            return inner
+        return replace(inner, local=fire.astimezone(load_zone(self.timezone)))
 
     def let_through(self, after: datetime) -> datetime | None:
         """The first fire strictly after ``after`` that the filter lets through."""

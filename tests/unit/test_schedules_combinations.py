@@ -311,3 +311,10 @@ def test_counting_fires_that_hardly_ever_come_is_bounded():
     started = clock.perf_counter()
     assert counted.next_after(START) == datetime(2028, 2, 29, tzinfo=UTC)
     assert clock.perf_counter() - started < 5
+
+
+def test_a_preview_is_in_the_zone_that_a_combination_gives_to_a_schedule_without_one():
+    office = Between(Interval(3600), opens=time(9), closes=time(17), timezone="Europe/Berlin")
+    [fire] = office.preview(datetime(2026, 7, 1, 3, tzinfo=UTC), 1)
+    assert (fire.local.hour, fire.local.tzname()) == (9, "CEST")
+    assert fire.at == datetime(2026, 7, 1, 7, tzinfo=UTC)
