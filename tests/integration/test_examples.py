@@ -34,6 +34,7 @@ LEFT = {
     },
     "05_scheduling_ahead": {("remind", "succeeded"): 1, ("remind", "cancelled"): 1},
     "08_transactional_enqueue": {("confirm", "succeeded"): 1, ("update_statement", "succeeded"): 1},
+    "10_complex_schedules": {("slow", "succeeded"): 3},
     "12_sentry_middleware": {("charge", "succeeded"): 1, ("refund", "failed"): 1},
     "15_testing_your_tasks": {},
 }

@@ -1,0 +1,26 @@
+import time
+
+from tasks import butler
+
+jobs = butler.recurring
+
+
+def over():
+    job = jobs.find("slow")
+    executions = jobs.statistics("slow").executions if job else {}
+    return job is not None and job.status == "ended" and executions.get("succeeded") == 3
+
+
+deadline = time.monotonic() + 60
+while not over():
+    assert time.monotonic() < deadline, "it was not over within a minute"
+    time.sleep(0.05)
+
+fires = list(reversed(jobs.history("slow", outcome="fired")))
+executions = [butler.get_or_raise(fire.execution_id) for fire in fires]
+ends = [execution.finished_at for execution in executions]
+starts = [execution.started_at for execution in executions]
+print("fired for", len({fire.fire_at for fire in fires}), "seconds, none in parallel:", end=" ")
+print(all(end <= start for end, start in zip(ends, starts[1:], strict=False)))
+for job in jobs.list().jobs:
+    print(f"{job.name} ({job.misfire}, {job.overlap}): {job.status}")
