@@ -1,14 +1,12 @@
 """What a running task sees of its own execution.
 
-`TaskContext` is the user's side, `AttemptControl` the worker's: one per running attempt, shared by
-the thread (or coroutine) that runs the task and by those that cancel it and collect its progress.
-Both are made for every attempt, so they make nothing that is not needed: no event before somebody
-waits, no cleaned text before somebody takes it.
+`TaskContext` is the user's side; the worker's is `butler.attempt_control.AttemptControl`. One is
+made for every attempt, so it makes nothing that is not needed.
 """
 
 from __future__ import annotations
 
-import threading
+import logging
 import time
 from contextvars import ContextVar
 from datetime import timedelta
@@ -16,12 +14,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from butler.clock import SYSTEM_CLOCK
 from butler.durations import seconds
-from butler.errors import AttemptCancelled, ButlerError, InvalidOption
+from butler.errors import AttemptCancelled, ButlerError
 from butler.producing import Producer
-from butler.text import clean_text
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import (
         AsyncIterable,
         AsyncIterator,
@@ -29,11 +25,13 @@ if TYPE_CHECKING:
         Generator,
         Iterable,
         Iterator,
+        MutableMapping,
         Sequence,
     )
     from datetime import datetime
 
     from butler.app import Butler
+    from butler.attempt_control import AttemptControl
     from butler.clock import Clock
     from butler.handles import Handle
     from butler.joining import Transaction
@@ -42,7 +40,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MAX_MESSAGE_CHARS = 1_000
+TASK_LOGGERS = "butler.task"
 
 # A blocked thread takes an exception from outside (TaskTimeout) only between two waits.
 _SLICE_S = 0.25
@@ -66,107 +64,10 @@ def current_context() -> TaskContext:
         ) from None
 
 
-class AttemptControl:
-    """The strings that lead to one running attempt; safe to pull from any thread."""
-
-    __slots__ = ("_cancelled", "_event", "_lock", "_progress", "_told", "_wakers", "reason")
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._cancelled = False
-        self._event: threading.Event | None = None
-        self._wakers: list[_Waker] | None = None
-        self._progress: tuple[float, object] | None = None
-        self._told: tuple[float, object] | None = None
-        self.reason: str | None = None
-
-    @property
-    def cancel_requested(self) -> bool:
-        """Whether the attempt was asked to end."""
-        return self._cancelled
-
-    def request_cancel(self, reason: str) -> None:
-        """Ask the attempt to end; wakes whatever waits in it. The first reason stays."""
-        with self._lock:
-            if self._cancelled:
-                return
-            self.reason = reason
-            self._cancelled = True
-            event, wakers = self._event, self._wakers
-            self._wakers = None
-        if event is not None:
-            event.set()
-        for waker in wakers or ():
-            waker.wake()
-
-    def wait_cancelled(self, timeout_s: float) -> bool:
-        """Block until a cancel is requested, at most ``timeout_s``; whether one was."""
-        with self._lock:
-            if self._cancelled:
-                return True
-            if self._event is None:
-                self._event = threading.Event()
-            event = self._event
-        return event.wait(timeout_s)
-
-    async def cancelled_within(self, timeout_s: float) -> bool:
-        """As `wait_cancelled`, for a coroutine."""
-        import asyncio
-
-        loop = asyncio.get_running_loop()
-        waker = _Waker(loop)
-        with self._lock:
-            if self._cancelled:
-                return True
-            if self._wakers is None:
-                self._wakers = []
-            self._wakers.append(waker)
-        timer = loop.call_later(timeout_s, waker.resolve)
-        try:
-            await waker.future
-        finally:
-            timer.cancel()
-            with self._lock:
-                if self._wakers is not None:
-                    self._wakers.remove(waker)
-        return self._cancelled
-
-    def report(self, percent: float, message: object = None) -> None:
-        """Keep the newest progress; raises `InvalidOption` for a percent outside 0..100."""
-        # False for NaN as well.
-        if not 0 <= percent <= 100:
-            raise InvalidOption(f"percent must be in 0..100, got {percent!r}")
-        with self._lock:
-            self._progress = (percent, message)
-
-    def take_progress(self) -> tuple[float, str | None] | None:
-        """The newest progress that was not taken yet, its message cleaned; else None."""
-        with self._lock:
-            progress, self._progress = self._progress, None
-        if progress is None:
-            return None
-        return _cleaned(progress)
-
-    def untold_progress(self) -> tuple[float, str | None] | None:
-        """The newest progress if it was not asked for here yet; it is still there to be taken."""
-        with self._lock:
-            progress = self._progress
-            if progress is None or progress is self._told:
-                return None
-            self._told = progress
-        return _cleaned(progress)
-
-
-def _cleaned(progress: tuple[float, object]) -> tuple[float, str | None]:
-    percent, message = progress
-    text = None if message is None else clean_text(message, MAX_MESSAGE_CHARS)
-    return float(percent), text
-
-
 class TaskContext(Producer):
     """What a task may know and do about its own execution."""
 
-    __slots__ = ("_butler", "_claimed", "_clock", "_control", "_deadline")
+    __slots__ = ("_butler", "_claimed", "_clock", "_control", "_deadline", "_log")
 
     def __init__(
         self,
@@ -182,6 +83,7 @@ class TaskContext(Producer):
         self._butler = butler
         self._deadline = deadline_monotonic
         self._clock = clock
+        self._log: TaskLog | None = None
 
     @property
     def execution_id(self) -> str:
@@ -222,6 +124,16 @@ class TaskContext(Producer):
     def parent_id(self) -> str | None:
         """The execution that enqueued this one, if one did."""
         return self._claimed.parent_id
+
+    @property
+    def log(self) -> TaskLog:
+        """A logger named ``butler.task.<task>``; what it logs is kept with the execution.
+
+        So is what any other logger logs while the task runs: see docs/logs.md.
+        """
+        if self._log is None:
+            self._log = TaskLog(self._claimed)
+        return self._log
 
     @property
     def state(self) -> Any:
@@ -341,27 +253,23 @@ class TaskContext(Producer):
         return Parent(execution_id=self._claimed.id, user_id=self._claimed.user_id)
 
 
-class _Waker:
-    """A future that any thread may resolve."""
+class TaskLog(logging.LoggerAdapter[logging.Logger]):
+    """A running task's logger; its records carry ``execution_id``, ``attempt`` and ``task``."""
 
-    __slots__ = ("_loop", "future")
+    def __init__(self, claimed: Claimed) -> None:
+        about = {
+            "execution_id": claimed.id,
+            "attempt": claimed.attempt,
+            "task": claimed.task,
+        }
+        super().__init__(logging.getLogger(f"{TASK_LOGGERS}.{claimed.task}"), about)
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self.future: asyncio.Future[None] = loop.create_future()
-
-    def resolve(self) -> None:
-        """To be called in the loop's own thread."""
-        if not self.future.done():
-            self.future.set_result(None)
-
-    def wake(self) -> None:
-        """To be called from any thread."""
-        try:
-            self._loop.call_soon_threadsafe(self.resolve)
-        except RuntimeError:
-            # The loop has ended, and with it the attempt that waited.
-            return
+    def process(
+        self, msg: Any, kwargs: MutableMapping[str, Any]
+    ) -> tuple[Any, MutableMapping[str, Any]]:
+        """With what the caller passes as ``extra`` besides, which an adapter would drop."""
+        kwargs["extra"] = {**(self.extra or {}), **(kwargs.get("extra") or {})}
+        return msg, kwargs
 
 
 class _Done:

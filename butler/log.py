@@ -26,6 +26,9 @@ def configure_logging(level: str) -> None:
         format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
         force=True,
     )
+    for handler in logging.getLogger().handlers:
+        # So that the root logger may let through what is captured for tasks: see butler.capture.
+        handler.setLevel(level.upper())
     logging.getLogger("rq").setLevel(logging.WARNING)
 
 

@@ -31,6 +31,7 @@ PREFIX = "BUTLER_"
 TOML_FILE = "butler.toml"
 
 LogLevel = Literal["debug", "info", "warning", "error"]
+CaptureLevel = Literal["debug", "info", "warning", "error", "off"]
 
 
 def _joined_queues(value: object) -> str:
@@ -165,6 +166,15 @@ class Settings(BaseSettings):
     )
     max_result_bytes: int = Field(
         MAX_BYTES, ge=1, le=64 * MAX_BYTES, description="the longest result, as JSON"
+    )
+
+    capture_log_level: CaptureLevel = Field(
+        "info",
+        description="what tasks log from this level on is kept with their executions; `off` keeps "
+        "nothing",
+    )
+    capture_print: bool = Field(
+        False, description="`true` also keeps what tasks write to stdout and stderr"
     )
 
     # Commands

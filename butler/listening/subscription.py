@@ -104,7 +104,11 @@ class Subscription:
                 kind = message["type"]
                 if kind in {"subscribe", "message"}:
                     execution_id = as_text(message["channel"]).removeprefix(_PREFIX)
-                    word = read_word(message["data"]) if kind == "message" else None
+                    word = (
+                        read_word(message["data"], execution_id=execution_id)
+                        if kind == "message"
+                        else None
+                    )
                     if kind == "subscribe" or word is not None:
                         arrived.append((execution_id, word))
             # What is left lies in the client's buffer, where no select sees it.

@@ -10,6 +10,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from concurrent.futures import Future, InvalidStateError
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from butler.changes import ChangeKind, ExecutionChange
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from butler.storage.records import Standing
 
 T = TypeVar("T")
+
+# Of somebody who takes no steps; an attempt logs a thousand at most.
+MAX_LINES_KEPT = 2_000
+EARLY_WORDS_KEPT = 50
 
 # Progress is told before it is written: what the ledger says meanwhile is older.
 WRITTEN_AFTER_S = 1.0
@@ -50,7 +55,7 @@ class Watcher(ABC):
 
     @abstractmethod
     def heard(self, word: Word) -> bool:
-        """Progress was published; whether the ledger should be asked what it belongs to."""
+        """It was published how far it is, or what it logs; whether to ask the ledger about it."""
 
     @abstractmethod
     def ended(self, execution: Execution) -> None:
@@ -86,7 +91,7 @@ class EndWatcher(Watcher):
             _resolve(self.begun, None)
 
     def heard(self, word: Word) -> bool:  # noqa: ARG002
-        """Progress is nothing to wait for."""
+        """Neither is anything to wait for."""
         return False
 
     def ended(self, execution: Execution) -> None:
@@ -101,12 +106,14 @@ class EndWatcher(Watcher):
 
 
 class StepWatcher(Watcher):
-    """Keeps the steps that were not taken yet: of progress only the newest, states all."""
+    """Keeps the steps that were not taken yet: of progress only the newest, of the others all."""
 
     __slots__ = (
         "_clock",
+        "_early",
         "_error",
         "_heard_at",
+        "_lines_kept",
         "_lock",
         "_over",
         "_shown",
@@ -126,6 +133,8 @@ class StepWatcher(Watcher):
         self._told: Standing | Execution | None = None
         self._shown: tuple[float | None, str | None] = (None, None)
         self._word: Word | None = None
+        self._early: deque[Word] = deque(maxlen=EARLY_WORDS_KEPT)
+        self._lines_kept = 0
         self._heard_at: float | None = None
         self._over = False
         self._error: Exception | None = None
@@ -136,17 +145,23 @@ class StepWatcher(Watcher):
         self.began = True
         told, self._told = self._told, standing
         over = standing.status.finished
+        if over:
+            # What was logged comes before the end.
+            self._hear_early_lines()
         if told is None or (told.status, told.attempt) != (standing.status, standing.attempt):
             self._heard_at = None
             self._put(self._step(ChangeKind.STATE, standing, standing.progress), over=over)
         elif _shown(standing.progress) != self._shown and not self._hears():
             self._put(self._step(ChangeKind.PROGRESS, standing, standing.progress), over=over)
+        self._hear_early_lines()
         if self._word is not None:
             word, self._word = self._word, None
             self.heard(word)
 
     def heard(self, word: Word) -> bool:
-        """A step of progress, if it is of the attempt that runs as far as is known."""
+        """A step of progress, if it is of the attempt that runs as far as is known; or of lines."""
+        if word.kind is ChangeKind.LOG:
+            return self._hear_lines(word)
         told = self._told
         if told is None or word.attempt > told.attempt:
             self._word = word
@@ -154,6 +169,27 @@ class StepWatcher(Watcher):
         if told.status is ExecutionStatus.RUNNING and word.attempt == told.attempt:
             self._heard_at = time.monotonic()
             self._put(self._step(ChangeKind.PROGRESS, told, word), over=False)
+        return False
+
+    def _hear_early_lines(self) -> None:
+        early, self._early = self._early, deque(maxlen=EARLY_WORDS_KEPT)
+        for word in early:
+            self._hear_lines(word)
+
+    def _hear_lines(self, word: Word) -> bool:
+        told = self._told
+        if told is None or word.attempt > told.attempt:
+            self._early.append(word)
+            return True
+        step = self._step(ChangeKind.LOG, told, None)
+        percent, message = self._shown
+        step = replace(step, attempt=word.attempt, percent=percent, message=message)
+        with self._lock:
+            room = MAX_LINES_KEPT - self._lines_kept
+            lines = word.lines[:room]
+            self._steps.extend(replace(step, line=line) for line in lines)
+            self._lines_kept += len(lines)
+        self._wake()
         return False
 
     def ended(self, execution: Execution) -> None:
@@ -169,7 +205,9 @@ class StepWatcher(Watcher):
         """The next step; None when there is none yet. Raises what `failed` was told."""
         with self._lock:
             if self._steps:
-                return self._steps.popleft()
+                step = self._steps.popleft()
+                self._lines_kept -= step.kind is ChangeKind.LOG
+                return step
             if self._error is not None:
                 raise self._error
             return None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
+from butler.attempt_control import AttemptControl
 from butler.clock import SYSTEM_CLOCK
-from butler.context import AttemptControl, TaskContext
+from butler.context import TaskContext
 from butler.errors import ButlerError
 from butler.executions import Priority
 from butler.ids import new_id, new_token

@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from butler.attempt_control import AttemptControl
 from butler.clock import ManualClock
-from butler.context import AttemptControl, TaskContext, current_context, running_context
+from butler.context import TaskContext, current_context, running_context
 from butler.errors import AttemptCancelled, ButlerError, InvalidOption
 from butler.executions import Priority
 from butler.producing import Parent, Producer

@@ -15,7 +15,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from butler import lifecycle
-from butler.context import AttemptControl
+from butler.attempt_control import AttemptControl
 from butler.errors import InvalidRequest, ResultNotStorable
 from butler.executions import AttemptOutcome, ErrorRecord
 from butler.results import Again, Failure, Success, outcome_of

@@ -2,7 +2,8 @@
 
 Guarantee: an attempt's end is written to the ledger, and only then shown on the wire; what the
 ledger did not take stays here and is tried again until it does. So a worker that dies loses at
-most outcomes whose attempts the ledger still shows as running, and those run again.
+most outcomes whose attempts the ledger still shows as running, and those run again. What attempts
+have said (see `butler_workers.notes`) is written before their ends.
 
 One statement a batch, as soon as the previous one has returned, without a timer: an idle worker
 writes one outcome at once, a loaded one hundreds together. (A timer was rejected: it adds its
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from butler.queues import QueueWire
     from butler.storage.base import Storage
     from butler.storage.records import Claimed, Finished
+    from butler_workers.attempts import Attempt
+    from butler_workers.notes import Notes
 
 logger = logging.getLogger(__name__)
 
@@ -68,12 +71,13 @@ class Ending:
     """An attempt that is over, and what follows from it.
 
     ``announced`` tells, when it is asked, what the wire shows of it: the ticker may announce it
-    up to the moment it is settled.
+    up to the moment it is settled. ``attempt`` is there if it has run here.
     """
 
     claimed: Claimed
     transition: Transition
     announced: Callable[[], Announcement | None] = _nothing
+    attempt: Attempt | None = None
 
 
 class Completer:
@@ -83,12 +87,14 @@ class Completer:
         self,
         *,
         storage: Storage,
+        notes: Notes,
         wire: QueueWire,
         hand: Hand,
         worker_id: str,
         on_written: Callable[[Sequence[Claimed]], None],
     ) -> None:
         self._storage = storage
+        self._notes = notes
         self._wire = wire
         self._hand = hand
         self._worker_id = worker_id
@@ -167,6 +173,7 @@ class Completer:
                 return True
 
     def _write(self, batch: list[Ending]) -> None:
+        self._write_notes(batch)
         finished = self._storage.finish([ending.transition for ending in batch])
         again = [
             ending
@@ -180,6 +187,15 @@ class Completer:
             finished = [newest.get(item.id, item) for item in finished]
         self._on_written([ending.claimed for ending in batch])
         self._show(batch, finished)
+
+    def _write_notes(self, batch: Sequence[Ending]) -> None:
+        """What does not succeed here keeps no end from being written."""
+        try:
+            self._notes.write(ending.attempt for ending in batch if ending.attempt is not None)
+        except StorageUnavailable as error:
+            log_event(logger, logging.WARNING, "notes.not_written", error=error)
+        except Exception:
+            logger.exception("notes.failed; their attempts end without")
 
     @staticmethod
     def _lost_claim(ending: Ending, item: Finished) -> bool:

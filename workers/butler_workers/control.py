@@ -23,7 +23,8 @@ class ControlLine:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._buffer = b""
-        self._lock = threading.Lock()
+        # Reentrant: under it memory may be collected, and what goes then may log, and so send.
+        self._lock = threading.RLock()
 
     def fileno(self) -> int:
         """For selectors."""

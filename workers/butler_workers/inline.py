@@ -19,15 +19,17 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from butler.capture import capturing
 from butler.clock import SYSTEM_CLOCK
 from butler.errors import ButlerError, UnknownTask
 from butler.executions import ExecutionStatus, Priority
 from butler.ids import new_id, new_token
 from butler.lifecycle import UNKNOWN_TASK
 from butler.storage.base import MAX_BATCH
-from butler.storage.records import Claim, ProgressReport, WorkerRegistration
+from butler.storage.records import Claim, WorkerRegistration
 from butler_workers.attempts import Attempt, Interrupt, hand_back_for_later
 from butler_workers.life import lifespan_failed
+from butler_workers.notes import Notes
 from butler_workers.slots import Slots
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ class InlineWorker:
         self._left = self._max_attempts = max_attempts
         self._skip = skip
         self._slots = Slots(1, butler=butler, clock=SYSTEM_CLOCK, on_end=self._on_end)
+        self._notes = Notes(attempts=list, storage=self._storage, wire=butler.wire)
         self._ran: dict[str, None] = {}
 
     def run(self) -> list[Execution]:
@@ -66,7 +69,7 @@ class InlineWorker:
             self._register()
             try:
                 for attempt in self._attempts():
-                    with self._watchdog(attempt):
+                    with self._around(attempt):
                         if attempt.spec.is_async:
                             runner.run(self._slots.arun_here(attempt))
                         else:
@@ -84,7 +87,7 @@ class InlineWorker:
         self._register()
         try:
             for attempt in self._attempts():
-                with self._watchdog(attempt):
+                with self._around(attempt):
                     if attempt.spec.is_async:
                         await self._slots.arun_here(attempt)
                     else:
@@ -141,7 +144,9 @@ class InlineWorker:
             raise UnknownTask(claimed.task, self._butler.registry.names())
         limit = self._butler.settings.max_result_bytes
         now = SYSTEM_CLOCK.monotonic()
-        return Attempt(claimed, spec, claimed_at=now, max_result_bytes=limit)
+        attempt = Attempt(claimed, spec, claimed_at=now, max_result_bytes=limit)
+        attempt.control.slots_taken = self._slots.all_taken
+        return attempt
 
     def _won(self, execution_id: str, *, solo: bool) -> Claimed | None:
         claim = Claim(worker_id=self._id, token=new_token(), ids=(execution_id,), solo=solo)
@@ -159,9 +164,8 @@ class InlineWorker:
 
     def _on_end(self, attempt: Attempt, transition: Transition | None) -> None:
         assert transition is not None
-        progress = attempt.control.take_progress()
-        if progress is not None:
-            self._storage.report_progress([_report(attempt.claimed, progress)])
+        attempt.control.end_lines()
+        self._notes.write([attempt])
         (finished,) = self._storage.finish([transition])
         if finished.status is ExecutionStatus.QUEUED and finished.entry is not None:
             self._butler.pusher.push([finished.entry])
@@ -179,8 +183,10 @@ class InlineWorker:
         self._storage.resign_leadership(self._id, epoch=epoch)
         return len(staged)
 
-    def _watchdog(self, attempt: Attempt) -> _Watchdog:
-        return _Watchdog(self._slots, attempt)
+    @contextmanager
+    def _around(self, attempt: Attempt) -> Iterator[None]:
+        with capturing(self._butler.settings), _Watchdog(self._slots, attempt):
+            yield
 
     def _results(self) -> list[Execution]:
         found = [self._storage.get(execution_id) for execution_id in self._ran]
@@ -216,13 +222,3 @@ def _explained() -> Iterator[None]:
         yield
     except Exception as error:
         raise lifespan_failed(error) from error
-
-
-def _report(claimed: Claimed, progress: tuple[float, str | None]) -> ProgressReport:
-    return ProgressReport(
-        execution_id=claimed.id,
-        attempt=claimed.attempt,
-        claim_token=claimed.claim_token,
-        percent=progress[0],
-        message=progress[1],
-    )

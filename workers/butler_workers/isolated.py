@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from butler.app import Butler
     from butler.lifecycle import Transition
+    from butler.log_buffer import Entry
 
 PROGRESS_EVERY_S = 0.2
 MIB = 1024 * 1024
@@ -64,6 +65,7 @@ class IsolatedRunner:
         limit = self._butler.settings.max_result_bytes
         now = SYSTEM_CLOCK.monotonic()
         attempt = Attempt(claimed, spec, claimed_at=now, max_result_bytes=limit)
+        attempt.control.send_lines_to(self._send_line)
         self._ended.clear()
         threading.Thread(target=self._report, args=[attempt], daemon=True).start()
         _limit_memory(message["memory_limit_mb"])
@@ -83,6 +85,7 @@ class IsolatedRunner:
 
     def _on_end(self, attempt: Attempt, transition: Transition | None) -> None:
         self._current = None
+        attempt.control.end_lines()
         self._send_progress(attempt)
         form = None if transition is None else transition_to_json(transition)
         self._line.send("ended", transition=form)
@@ -123,6 +126,18 @@ class IsolatedRunner:
         progress = attempt.control.take_progress()
         if progress is not None:
             self._line.send("progress", percent=progress[0], message=progress[1])
+        # Lines have gone already: what is left to be taken is how many were cut.
+        for mark in attempt.control.take_lines():
+            self._line.send("line", entry=mark)
+
+    def _send_line(self, entry: Entry) -> None:
+        """At once: a crash must not lose what was said before it."""
+        # An interrupt that raises in the middle would leave half a message on the line.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+        try:
+            self._line.send("line", entry=entry)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _limit_memory(limit_mb: int | None) -> None:

@@ -195,7 +195,10 @@ class ProcessPool:
             if messages is None:
                 return self._died(attempt, process), False
             for message in messages:
-                if message["kind"] == "progress":
+                if message["kind"] == "line":
+                    number, created, level, name, text = message["entry"]
+                    attempt.control.receive_line((number, created, level, name, text))
+                elif message["kind"] == "progress":
                     attempt.control.report(message["percent"], message["message"])
                 elif message["kind"] == "ended":
                     form = message["transition"]

@@ -2,14 +2,17 @@
 
 The lifespan is opened before the worker is known to anybody, so that one that fails leaves nothing
 behind, and closed after the last attempt has ended; process-wide provided values go before it,
-because they may need it. What is async happens on the event loop that runs the tasks.
+because they may need it. What is async happens on the event loop that runs the tasks. In between,
+what tasks log is caught (`butler.capture`).
 """
 
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from butler.capture import capturing
 from butler.errors import ButlerError
 from butler.log import log_event
 
@@ -29,6 +32,7 @@ class Life:
         self._butler = butler
         self._slots = slots
         self._begun = False
+        self._open = ExitStack()
 
     def begin(self) -> None:
         """Open the lifespan; raises `ButlerError` when it does not open."""
@@ -41,6 +45,8 @@ class Life:
         except Exception as error:
             logger.exception("lifespan.failed")
             raise lifespan_failed(error) from error
+        # After the lifespan, which may set up logging.
+        self._open.enter_context(capturing(self._butler.settings))
         self._begun = True
 
     def end(self) -> None:
@@ -48,6 +54,7 @@ class Life:
         if not self._begun:
             return
         self._begun = False
+        self._open.close()
         self._butler.injector.close(CLOSE_S)
         hook = self._butler.life
         try:

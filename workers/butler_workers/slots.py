@@ -80,6 +80,10 @@ class Slots:
         self._room = threading.Event()
         self._low_water = 0
 
+    def all_taken(self) -> int:
+        """How many slots there are, if none is free; else 0."""
+        return self.size if self._busy >= self.size else 0
+
     @property
     def in_flight(self) -> int:
         """Attempts that are running or waiting for a slot."""

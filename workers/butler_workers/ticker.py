@@ -1,9 +1,9 @@
 """The ticker: what happens to attempts because time passes.
 
 Announces attempts that have run for a while on the wire, renews that, tells whoever follows one
-how far it is, writes the newest progress of all in one statement, interrupts what has outlived its
-timeout, and hands back what was claimed ahead and could not be started. It only looks at attempts;
-the slots end them.
+how far it is, has that written, interrupts what has outlived its timeout, and hands back what was
+claimed ahead and could not be started. It only looks at attempts; the slots end them. Nothing in
+here waits for the ledger.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING
 
 from butler import lifecycle
 from butler.changes import progress_word
-from butler.errors import QueueUnavailable, StorageUnavailable
+from butler.errors import QueueUnavailable
 from butler.hands import Announcement
 from butler.log import log_event
-from butler.storage.records import ProgressReport
 from butler_workers.attempts import Interrupt
 
 if TYPE_CHECKING:
@@ -27,8 +26,8 @@ if TYPE_CHECKING:
     from butler.hands import Hand
     from butler.lifecycle import Transition
     from butler.queues import QueueWire
-    from butler.storage.base import Storage
     from butler_workers.attempts import Attempt
+    from butler_workers.notes import Notes
     from butler_workers.presence import Presence
     from butler_workers.slots import Slots
     from butler_workers.started import StartedTable, Vitals
@@ -39,7 +38,6 @@ BUSY_TICK_S = 0.1
 IDLE_TICK_S = 1.0
 ANNOUNCE_AFTER_S = 0.2
 ANNOUNCE_AGAIN_S = 30.0
-PROGRESS_EVERY_S = 0.25
 SILENT_S = 5.0
 UNSTARTED_S = 1.0
 
@@ -51,7 +49,7 @@ class Ticker:
         self,
         *,
         attempts: Callable[[], Iterable[Attempt]],
-        storage: Storage,
+        notes: Notes,
         hand: Hand,
         wire: QueueWire,
         slots: Slots,
@@ -62,7 +60,7 @@ class Ticker:
         vitals: Callable[[], Vitals],
     ) -> None:
         self._attempts = attempts
-        self._storage = storage
+        self._notes = notes
         self._hand = hand
         self._wire = wire
         self._slots = slots
@@ -71,7 +69,6 @@ class Ticker:
         self._on_hand_back = on_hand_back
         self._started = started
         self._vitals = vitals
-        self._progress_at = 0.0
         self._tell_at = 0.0
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -106,30 +103,9 @@ class Ticker:
         self._announce(running, now)
         if now >= self._tell_at:
             self._tell_progress(running, now)
-        if now - self._progress_at >= PROGRESS_EVERY_S:
-            self._progress_at = now
-            self.write_progress(running)
+        if running:
+            self._notes.look()
         return bool(running)
-
-    def write_progress(self, attempts: Iterable[Attempt]) -> None:
-        """Write the newest progress of these attempts, if they have reported any since."""
-        reports = [
-            ProgressReport(
-                execution_id=attempt.claimed.id,
-                attempt=attempt.claimed.attempt,
-                claim_token=attempt.claimed.claim_token,
-                percent=progress[0],
-                message=progress[1],
-            )
-            for attempt in attempts
-            if (progress := attempt.control.take_progress()) is not None
-        ]
-        if not reports:
-            return
-        try:
-            self._storage.report_progress(reports)
-        except StorageUnavailable as error:
-            log_event(logger, logging.WARNING, "progress.not_written", error=error)
 
     def _run(self) -> None:
         while not self._stopping.is_set():

@@ -31,6 +31,7 @@ from butler_workers.completer import Completer, Ending
 from butler_workers.fetch import Fetcher
 from butler_workers.lease import LEASE_S, Lease
 from butler_workers.life import Life
+from butler_workers.notes import Notes
 from butler_workers.presence import Presence
 from butler_workers.slots import Slots
 from butler_workers.started import Vitals
@@ -113,8 +114,12 @@ class Worker:
         self._claims = HeldClaims(
             self._attempts, storage=storage, slots=self.slots, lease=self.lease, clock=clock
         )
+        self._notes = Notes(
+            attempts=lambda: list(self._attempts.values()), storage=storage, wire=wire
+        )
         self._completer = Completer(
             storage=storage,
+            notes=self._notes,
             wire=wire,
             hand=self.hand,
             worker_id=self.id,
@@ -140,7 +145,7 @@ class Worker:
         )
         self._ticker = Ticker(
             attempts=lambda: list(self._attempts.values()),
-            storage=storage,
+            notes=self._notes,
             hand=self.hand,
             wire=wire,
             slots=self.slots,
@@ -171,6 +176,7 @@ class Worker:
         self.lease.renew(self._clock.monotonic())
         self._open_hand()
         self._completer.start()
+        self._notes.start()
         self._ticker.start()
         if not self._solo:
             self._fetcher.start()
@@ -264,7 +270,7 @@ class Worker:
             self._drain_until = time.monotonic() + INTERRUPTED_GRACE_S
             self._wait_until_idle()
         self._ticker.stop()
-        self._ticker.write_progress(list(self._attempts.values()))
+        self._notes.stop()
         unwritten = self._completer.stop(FLUSH_S)
         if unwritten:
             log_event(
@@ -297,7 +303,9 @@ class Worker:
                 self._completer.put(Ending(claimed, hand_back_for_later(claimed, UNKNOWN_TASK)))
                 continue
             limit = self._butler.settings.max_result_bytes
-            attempts.append(Attempt(claimed, spec, claimed_at=now, max_result_bytes=limit))
+            attempt = Attempt(claimed, spec, claimed_at=now, max_result_bytes=limit)
+            attempt.control.slots_taken = self.slots.all_taken
+            attempts.append(attempt)
         for attempt in attempts:
             superseded = self._attempts.get(attempt.claimed.id)
             self._attempts[attempt.claimed.id] = attempt
@@ -312,24 +320,19 @@ class Worker:
         if transition is None:
             self._forget(attempt)
             return
-        progress = attempt.control.take_progress()
-        if progress is not None:
-            self._keep_last_progress(attempt, progress)
+        attempt.control.end_lines()
         self._completer.put(
             Ending(
                 attempt.claimed,
                 transition,
                 lambda: announcement(attempt) if attempt.announced_at is not None else None,
+                attempt,
             )
         )
 
     def _forget(self, attempt: Attempt) -> None:
         if self._attempts.get(attempt.claimed.id) is attempt:
             del self._attempts[attempt.claimed.id]
-
-    def _keep_last_progress(self, attempt: Attempt, progress: tuple[float, str | None]) -> None:
-        attempt.control.report(*progress)
-        self._ticker.write_progress([attempt])
 
     def _written(self, ended: Sequence[Claimed]) -> None:
         for claimed in ended:

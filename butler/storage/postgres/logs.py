@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from butler.storage.postgres.connections import PostgresConnections
 
-_by_execution = attrgetter("execution_id")
+_in_order = attrgetter("execution_id", "id")
 
 
 class PostgresLogs:
@@ -40,8 +40,9 @@ class PostgresLogs:
         _check_batch(lines)
         # Of two with one id the last: a statement must not write a row twice.
         newest = {(line.execution_id, line.id): line for line in lines}
-        ordered = sorted(newest.values(), key=_by_execution)
+        ordered = sorted(newest.values(), key=_in_order)
         run_in_halves(ordered, run=self._write, alone=self._write_cleaned)
+        self._forget(ordered)
 
     def _write(self, lines: Sequence[LogLine]) -> list[None]:
         self._connections.run("write_logs", _columns(lines), hot=True)
@@ -52,6 +53,20 @@ class PostgresLogs:
         logger = clean_text(line.logger, MAX_LOGGER_CHARS)
         message = clean_text(line.message, MAX_LINE_CHARS)
         self._write([replace(line, logger=logger, message=message)])
+
+    def _forget(self, lines: Sequence[LogLine]) -> None:
+        """Forget old attempts, where a new one begins to log."""
+        began = {
+            line.execution_id: first_id(line.attempt - KEPT_ATTEMPTS + 1)
+            for line in lines
+            if line.number == 1 and line.attempt > KEPT_ATTEMPTS
+        }
+        if began:
+            params = {
+                "executions": literals.uuids(began),
+                "before": literals.numbers(began.values()),
+            }
+            self._connections.run("forget_logs", params)
 
     def logs(self, execution_id: str, *, after: int | None, limit: int) -> list[LogLine]:
         """The lines with ids greater than ``after``, oldest first."""
@@ -70,13 +85,8 @@ class PostgresLogs:
 
 
 def _columns(lines: Sequence[LogLine]) -> dict[str, str]:
-    newest: dict[str, int] = {}
-    for line in lines:
-        newest[line.execution_id] = max(newest.get(line.execution_id, 0), line.attempt)
-    oldest = [first_id(attempt - KEPT_ATTEMPTS + 1) for attempt in newest.values()]
     return {
-        "executions": literals.uuids(newest),
-        "oldest": literals.numbers(oldest),
+        "executions": literals.uuids(dict.fromkeys(line.execution_id for line in lines)),
         "execution_ids": literals.uuids([line.execution_id for line in lines]),
         "ids": literals.numbers([line.id for line in lines]),
         "attempts": literals.numbers([line.attempt for line in lines]),

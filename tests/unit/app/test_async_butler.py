@@ -16,8 +16,9 @@ import pytest
 from butler import blocking
 from butler.aio import AsyncButler, AsyncHandle
 from butler.app import Butler
+from butler.attempt_control import AttemptControl
 from butler.changes import state_word
-from butler.context import AttemptControl, TaskContext
+from butler.context import TaskContext
 from butler.errors import (
     BlockingCallWarning,
     ButlerError,

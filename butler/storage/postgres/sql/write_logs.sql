@@ -1,12 +1,12 @@
--- Keep lines that tasks have logged, and forget those of attempts that are old by now.
+-- Keep lines that tasks have logged.
 --
--- The lines come sorted by execution. The executions' rows are locked in that order: two writers of
--- the same executions then wait for each other instead of deadlocking, and none can be deleted
--- before its lines are there. Losing the last lines in a crash is no loss: the commit is
--- asynchronous. A line that is there already was sent twice, or is a mark that has grown.
+-- The executions' rows are locked in the order of their ids: two writers of the same executions
+-- then wait for each other instead of deadlocking, and none can be deleted before its lines are
+-- there. Losing the last lines in a crash is no loss: the commit is asynchronous. A line that is
+-- there already was sent twice, or is a mark that has grown.
 WITH locked AS MATERIALIZED (
-    SELECT t.id, t.oldest
-    FROM unnest(%(executions)s::uuid[], %(oldest)s::bigint[]) WITH ORDINALITY AS t (id, oldest, n)
+    SELECT t.id
+    FROM unnest(%(executions)s::uuid[]) AS t (id)
     CROSS JOIN LATERAL (
         SELECT x.id
         FROM {schema}.executions AS x
@@ -14,13 +14,9 @@ WITH locked AS MATERIALIZED (
         OFFSET 0
         FOR NO KEY UPDATE
     ) AS e
-    WHERE set_config('synchronous_commit', 'off', true) = 'off'
-),
-forgotten AS (
-    DELETE FROM {schema}.execution_logs AS l
-    USING locked
-    WHERE l.execution_id = locked.id
-        AND l.id < locked.oldest
+    WHERE t.id >= '00000000-0000-0000-0000-000000000000'::uuid
+        AND t.id <= 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid
+        AND set_config('synchronous_commit', 'off', true) = 'off'
 )
 INSERT INTO {schema}.execution_logs AS l (
     execution_id, id, attempt, at, level, logger, message, cut
@@ -32,7 +28,6 @@ FROM unnest(
     %(messages)s::text[], %(cuts)s::boolean[]
 ) AS t (execution_id, id, attempt, at, level, logger, message, cut)
 JOIN locked ON locked.id = t.execution_id
-WHERE t.id >= locked.oldest
 ON CONFLICT (execution_id, id) DO UPDATE
 SET at = excluded.at,
     level = excluded.level,
