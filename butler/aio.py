@@ -38,9 +38,11 @@ if TYPE_CHECKING:
     from butler.options import EnqueueOptions
     from butler.producing import AnyTask, TypedTask
     from butler.results import TaskResult
+    from butler.storage.logs import LogLine
     from butler.storage.records import Page
     from butler.streams import ExecutionStream
     from butler.tasks import Task, TaskLike
+    from butler.trees import ExecutionTree
 
 T = TypeVar("T")
 Req = TypeVar("Req")
@@ -50,6 +52,7 @@ R_co = TypeVar("R_co", covariant=True)
 Co: TypeAlias = Coroutine[Any, Any, T]
 # Inside the class ``list`` is a method.
 Moves: TypeAlias = list[Moved]
+Lines: TypeAlias = "list[LogLine]"
 Handles: TypeAlias = "list[AsyncHandle[Res]]"
 
 
@@ -117,6 +120,14 @@ class AsyncHandle(Generic[R_co]):
     def events(self, *, timeout_s: float | timedelta | None = None) -> ExecutionStream:
         """As `Handle.events`: ``async for change in handle.events()``."""
         return self._handle.events(timeout_s=timeout_s)
+
+    async def logs(self, *, after: int | None = None, limit: int = 1_000) -> list[LogLine]:
+        """As `Handle.logs`."""
+        return await self._handle.alogs(after=after, limit=limit)
+
+    async def children(self, *, cursor: str | None = None, limit: int = 100) -> Page:
+        """As `Handle.children`."""
+        return await self._handle.achildren(cursor=cursor, limit=limit)
 
     def __repr__(self) -> str:
         return f"<AsyncHandle {self.id}>"
@@ -214,6 +225,23 @@ class AsyncButler:
     async def list(self, **filters: Unpack[ListFilters]) -> Page:
         """As `Butler.list`."""
         return await self._call(partial(self.butler.list, **filters))
+
+    async def logs(
+        self, execution_id: str, *, after: int | None = None, limit: int = 1_000
+    ) -> Lines:
+        """As `Butler.logs`."""
+        return await self._call(partial(self.butler.logs, execution_id, after=after, limit=limit))
+
+    async def children(
+        self, execution_id: str, *, cursor: str | None = None, limit: int = 100
+    ) -> Page:
+        """As `Butler.children`."""
+        call = partial(self.butler.children, execution_id, cursor=cursor, limit=limit)
+        return await self._call(call)
+
+    async def tree(self, execution_id: str, *, depth: int = 10, size: int = 1_000) -> ExecutionTree:
+        """As `Butler.tree`."""
+        return await self._call(partial(self.butler.tree, execution_id, depth=depth, size=size))
 
     async def cancel(self, execution_id: str) -> bool:
         """As `Butler.cancel`."""

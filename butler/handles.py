@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from butler import uncommitted
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from butler.codec import Codec
     from butler.executions import Execution
     from butler.operating import Operator
+    from butler.storage.logs import LogLine
+    from butler.storage.records import Page
     from butler.streams import ExecutionStream
 
 R_co = TypeVar("R_co", covariant=True)
@@ -105,8 +108,9 @@ class Handle(Generic[R_co]):
     def events(self, *, timeout_s: float | timedelta | None = None) -> ExecutionStream:
         """Follow it: how it stands now, then each change of state and progress, until its end.
 
-        For ``for`` and for ``async for``. Progress comes within 250 ms of being reported. See
-        `ExecutionStream` for what it raises.
+        For ``for`` and for ``async for``. Progress comes within 250 ms of being reported, and what
+        the task logs from then on within 500 ms; `logs` has all of it. See `ExecutionStream` for
+        what it raises.
         """
         from butler.streams import ExecutionStream
 
@@ -116,6 +120,26 @@ class Handle(Generic[R_co]):
             clock=self._operator.clock,
             timeout_s=_limit_s(timeout_s),
         )
+
+    def logs(self, *, after: int | None = None, limit: int = 1_000) -> list[LogLine]:
+        """What it has logged, oldest first; as `Butler.logs`."""
+        warn_if_loop_blocked("handle.logs()", awaited="await handle.alogs()")
+        return self._operator.logs(self.id, after=after, limit=limit)
+
+    async def alogs(self, *, after: int | None = None, limit: int = 1_000) -> list[LogLine]:
+        """`logs` for a coroutine."""
+        call = partial(self._operator.logs, self.id, after=after, limit=limit)
+        return await self._operator.in_thread(call)
+
+    def children(self, *, cursor: str | None = None, limit: int = 100) -> Page:
+        """A page of the executions that it has enqueued, newest first; as `Butler.children`."""
+        warn_if_loop_blocked("handle.children()", awaited="await handle.achildren()")
+        return self._operator.children(self.id, cursor=cursor, limit=limit)
+
+    async def achildren(self, *, cursor: str | None = None, limit: int = 100) -> Page:
+        """`children` for a coroutine."""
+        call = partial(self._operator.children, self.id, cursor=cursor, limit=limit)
+        return await self._operator.in_thread(call)
 
     def cancel(self) -> bool:
         """Cancel it; as `Butler.cancel`."""

@@ -29,12 +29,15 @@ if TYPE_CHECKING:
     from butler.listening import Listener
     from butler.pushing import Pusher
     from butler.storage.base import Storage
+    from butler.storage.logs import LogLine
     from butler.storage.records import Page, QueueEntry
+    from butler.trees import ExecutionTree
 
 T = TypeVar("T")
 
 # Inside the class ``list`` is a method.
 Moves: TypeAlias = list[Moved]
+Lines: TypeAlias = "list[LogLine]"
 
 MAX_PAGE = 1_000
 
@@ -134,6 +137,31 @@ class Operator(ABC):
             limit=limit,
         )
         return self.storage.find(query)
+
+    def logs(self, execution_id: str, *, after: int | None = None, limit: int = 1_000) -> Lines:
+        """What an execution has logged, oldest first; empty where there is no such execution.
+
+        At most ``limit`` (1..10,000) lines, those behind the line whose ``id`` is ``after``: the
+        last one of the page before. Raises `InvalidOption`.
+        """
+        warn_if_loop_blocked("butler.logs()", awaited="await butler.aio.logs(...)")
+        return self.storage.logs(execution_id, after=after, limit=limit)
+
+    def children(self, execution_id: str, *, cursor: str | None = None, limit: int = 100) -> Page:
+        """A page of the executions that an execution has enqueued, newest first; as `list`."""
+        warn_if_loop_blocked("butler.children()", awaited="await butler.aio.children(...)")
+        return self.list(parent_id=execution_id, cursor=cursor, limit=limit)
+
+    def tree(self, execution_id: str, *, depth: int = 10, size: int = 1_000) -> ExecutionTree:
+        """How an execution and all that came of it stand: its children, theirs, and so on.
+
+        At most ``depth`` (1..100) generations and ``size`` (1..1,000) executions. Raises
+        `ExecutionNotFound` and `InvalidOption`.
+        """
+        from butler.trees import read_tree
+
+        warn_if_loop_blocked("butler.tree()", awaited="await butler.aio.tree(...)")
+        return read_tree(self.storage, execution_id, depth=depth, size=size)
 
     def cancel(self, execution_id: str) -> bool:
         """End an execution that waits, ask one that runs to end.
