@@ -80,6 +80,7 @@ def _print(report: Report, *, as_json: bool) -> None:
         "again\n"
         f"  retried       succeeded at attempt {report.retried_attempts}\n"
         f"  scheduled     started {report.late_ms:g} ms after its time\n"
+        f"  recurring     fired {report.beats} times, every 2 s\n"
         f"  cancelled     ended {report.cancelled_after_ms:g} ms after it was asked to"
     )
     for problem in report.problems:

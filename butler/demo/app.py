@@ -11,13 +11,13 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from butler import Butler, RetryPolicy, TaskContext
+from butler import Butler, Interval, RetryPolicy, TaskContext
 
 QUEUE = "demo"
 CHUNK = 500
-BLOCK_BYTES = 65_536
+BEAT_S = 2
 
-butler = Butler()
+butler = Butler(name="demo")
 
 
 class Folder(BaseModel):
@@ -110,6 +110,12 @@ def unsteady(request: Note, context: TaskContext) -> int:
 async def remind(request: Note) -> str:
     """Be on time: the demo schedules it two seconds ahead."""
     return request.text
+
+
+@butler.recurring(Interval(BEAT_S), misfire="catch_up", overlap="allow")
+@butler.task(queue=QUEUE, tags=["demo"], priority="high")
+async def beat() -> None:
+    """Fire every two seconds, as long as the demo lasts."""
 
 
 @butler.task(queue=QUEUE, tags=["demo"])

@@ -11,12 +11,15 @@ import os
 import signal
 import time
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from butler.demo.app import (
+    BEAT_S,
     FileFacts,
     Folder,
     Note,
+    beat,
     butler,
     files_of,
     index_folder,
@@ -31,6 +34,8 @@ from butler.executions import AttemptOutcome, ExecutionStatus
 from butler.storage.records import ExecutionQuery
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from butler.demo.stage import Stage
     from butler.demo.view import View
     from butler.executions import Execution
@@ -40,6 +45,7 @@ POLL_S = 0.05
 GIVE_UP_S = 120.0
 AHEAD_S = 2.0
 LATE_S = 2.0
+BEATS = 3
 PAGE = 1_000
 
 
@@ -55,6 +61,7 @@ class Report:
     interrupted: int = 0
     retried_attempts: int = 0
     late_ms: float = 0.0
+    beats: int = 0
     cancelled_after_ms: float = 0.0
     seconds: float = 0.0
     killed: str = ""
@@ -141,6 +148,7 @@ class Demo:
         self._view.tell(f"unsteady failed, was retried, and succeeded at attempt {attempt}")
         self._check_reminder(ahead)
         self._cancel(watching)
+        self._check_beats()
 
     def _check_reminder(self, ahead: Handle[str]) -> None:
         ahead.result(timeout_s=GIVE_UP_S)
@@ -150,6 +158,17 @@ class Demo:
         self._report.late_ms = round(late_s * 1000, 1)
         self._expect(0 <= late_s <= LATE_S, f"the scheduled task started {late_s:.2f} s late")
         self._view.tell(f"remind started {late_s * 1000:.0f} ms after its time")
+
+    def _check_beats(self) -> None:
+        """The recurring job fired each of its times, once, while all this went on."""
+        deadline = time.monotonic() + GIVE_UP_S
+        while len(fires := _beats()) < BEATS:
+            self._give_up_if(time.monotonic() > deadline, "the recurring job did not fire")
+            time.sleep(POLL_S)
+        self._report.beats = len(fires)
+        gaps = {(after - before).total_seconds() for before, after in pairwise(fires)}
+        self._expect(gaps == {BEAT_S}, f"beat fired at {', '.join(map(str, fires))}")
+        self._view.tell(f"beat has fired every {BEAT_S} s, {len(fires)} times")
 
     def _cancel(self, watching: Handle[None]) -> None:
         self._wait_until(watching, ExecutionStatus.RUNNING)
@@ -197,6 +216,14 @@ class Demo:
             reason = f"{reason}; {', '.join(dead)}"
         if over or dead:
             raise DemoFailed(f"{reason} (logs: {self._stage.folder}/*.log)")
+
+
+def _beats() -> list[datetime]:
+    """The times for which the recurring job has fired, in order."""
+    job = butler.recurring.find(beat.name)
+    if job is None:
+        return []
+    return sorted(fire.fire_at for fire in butler.recurring.history(job.id, outcome="fired"))
 
 
 def _serves(worker: Any) -> bool:

@@ -56,7 +56,7 @@ class Stage:
                 f"worker-{number}",
                 f"butler_workers --app {APP} --queues {QUEUE} --processes 1 --concurrency 8",
             )
-        self._start("scheduler", "butler_scheduler")
+        self._start("scheduler", f"butler_scheduler --app {APP}")
 
     def dead(self) -> list[str]:
         """What ended by itself, and how."""
