@@ -43,6 +43,11 @@ def _joined_queues(value: object) -> str:
 QueueNames = Annotated[str, BeforeValidator(_joined_queues)]
 
 
+def _retention_of(state: str) -> Any:
+    text = f"how long {state} ones are kept, if not `retention_days`"
+    return Field(None, gt=0, le=LONGEST_DAYS, description=text)
+
+
 class Settings(BaseSettings):
     """What a process needs to know; made by `load_settings`. Secrets are masked in its repr."""
 
@@ -128,24 +133,9 @@ class Settings(BaseSettings):
         le=LONGEST_DAYS,
         description="how long finished executions are kept; the scheduler removes older ones",
     )
-    retention_succeeded_days: float | None = Field(
-        None,
-        gt=0,
-        le=LONGEST_DAYS,
-        description="how long succeeded ones are kept, if not `retention_days`",
-    )
-    retention_failed_days: float | None = Field(
-        None,
-        gt=0,
-        le=LONGEST_DAYS,
-        description="how long failed ones are kept, if not `retention_days`",
-    )
-    retention_cancelled_days: float | None = Field(
-        None,
-        gt=0,
-        le=LONGEST_DAYS,
-        description="how long cancelled ones are kept, if not `retention_days`",
-    )
+    retention_succeeded_days: float | None = _retention_of("succeeded")
+    retention_failed_days: float | None = _retention_of("failed")
+    retention_cancelled_days: float | None = _retention_of("cancelled")
 
     # Tasks
 
