@@ -181,7 +181,10 @@ def test_a_repeated_heartbeat_batch_tells_lost_and_stopped_from_living(storage):
     ("options", "expected"),
     [
         ({"command_timeout_s": 0}, "command_timeout_s must be > 0, got 0"),
-        ({"retention_days": -1}, "retention_days must be > 0, got -1"),
+        (
+            {"retention_days": -1},
+            "retention_days must be days, > 0 and <= 36525, or a Retention, got -1",
+        ),
         ({"pool_size": 0}, "pool_size must be > 0, got 0"),
         ({"migrate": "always"}, 'migrate must be "never" or "auto", got \'always\''),
     ],

@@ -53,7 +53,7 @@ def test_nothing_is_left_of_the_guests_that_ran(butler, client, fleet):
     assert status_of(handle) is ExecutionStatus.SUCCEEDED
     assert live_workers(butler) == []
     assert Hands(client).workers() == set()
-    assert not client.exists(WireKeys.guests)
+    wait_for(lambda: not client.exists(WireKeys.guests), what="the guest has left", fleet=fleet)
     assert not client.exists(WireKeys.registry("wip", "default"))
 
 

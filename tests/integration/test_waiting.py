@@ -76,7 +76,9 @@ def test_two_hundred_waits_take_one_thread_and_one_connection(butler, serving):
         await butler.in_thread(
             lambda: wait_for(lambda: listening_to(butler.redis, handles[-1]), what="a channel")
         )
-        ours = [client for client in subscribers(butler.redis) if client["id"] not in others]
+        new = [client for client in subscribers(butler.redis) if client["id"] not in others]
+        # A worker that registers meanwhile listens too, to one channel.
+        ours = [client for client in new if int(client["sub"]) > 1]
         names = [thread.name for thread in threading.enumerate()]
         results = await asyncio.gather(*waits)
         return before, ours, names, results
@@ -257,7 +259,7 @@ def test_waits_end_while_redis_is_dead_and_hear_it_when_it_is_back(own):
     handle = butler.enqueue(walk, Work(seconds=4))
     seen = [step.kind for step in handle.events(timeout_s=TIMEOUT_S)]
     # Without being heard, a state a second at most would be seen.
-    assert seen.count(ChangeKind.PROGRESS) >= 8
+    assert seen.count(ChangeKind.PROGRESS) >= 6
 
 
 def test_a_redis_that_only_hangs_delays_an_end_by_seconds(own):
