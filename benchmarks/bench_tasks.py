@@ -40,4 +40,3 @@ async def nap(request: Nap) -> None:
 
 def rq_noop(sent_at: float, to: str = "a@b.c", subject: str = "hi") -> dict[str, int]:
     return {"ok": 1}
-
