@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import logging
 import os
 import signal
 import time
@@ -140,7 +141,65 @@ few.register(awork)
 
 empty = Butler()
 
+
+@butler.task
+def talk(request: Item, context: TaskContext) -> None:
+    """Logs in each way there is; n lines more, then works for a while."""
+    context.log.info("from the context")
+    logging.getLogger("shop.library").warning("from a library")
+    print("from print")
+    for n in range(request.n):
+        context.log.info("line %d", n)
+    context.sleep(request.seconds)
+    context.log.info("done")
+
+
+@butler.task
+async def atalk(request: Item, context: TaskContext) -> None:
+    """The same as a coroutine."""
+    context.log.info("from the context")
+    await asyncio.to_thread(logging.getLogger("shop.library").warning, "from a library")
+    print("from print")
+    for n in range(request.n):
+        context.log.info("line %d", n)
+    await context.sleep(request.seconds)
+    context.log.info("done")
+
+
+@butler.task(**ISOLATED)
+def isolated_talk(request: Item, context: TaskContext) -> None:
+    """The same in a process of its own."""
+    talk(request, context)
+
+
+@butler.task(**ISOLATED)
+def isolated_last_words(request: Item, context: TaskContext) -> None:
+    """Is gone before anybody else in its process gets to do something."""
+    context.log.info("last words")
+    os._exit(7)
+
+
+@butler.task(**ISOLATED, timeout_s=1)
+def isolated_flood(request: Item, context: TaskContext) -> None:
+    """Logs until it is interrupted."""
+    while True:
+        context.log.info("x" * 300)
+
+
+@butler.task
+def family(request: Item, context: TaskContext) -> None:
+    """Enqueues two of its kind, until n is 0."""
+    for _ in range(2 if request.n else 0):
+        context.enqueue("family", Item(n=request.n - 1))
+
+
 tasks = (
+    talk,
+    atalk,
+    isolated_talk,
+    isolated_last_words,
+    isolated_flood,
+    family,
     work,
     awork,
     flaky,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from butler.cli.forms import attempt_form, event_form, execution_form
+from butler.cli.logs import logs
 from butler.cli.opening import open_ledger
 from butler.cli.options import app_options, json_option
 from butler.cli.printing import (
@@ -23,6 +24,7 @@ from butler.cli.printing import (
 )
 from butler.cli.steering import STEERING
 from butler.cli.times import PAST
+from butler.cli.tree import tree
 from butler.cli.watching import watch
 from butler.executions import ExecutionStatus
 
@@ -41,7 +43,7 @@ def command() -> None:
     """Look at executions, and steer them."""
 
 
-for _command in (*STEERING, watch):
+for _command in (*STEERING, watch, logs, tree):
     command.add_command(_command)
 
 

@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from butler.executions import Attempt, Execution
+    from butler.storage.logs import LogLine
     from butler.storage.records import ExecutionEvent, TaskDefinition, WorkerRow
+    from butler.trees import ExecutionTree
 
 
 def execution_form(execution: Execution) -> dict[str, Any]:
@@ -66,6 +68,32 @@ def event_form(event: ExecutionEvent) -> dict[str, Any]:
         "at": time_form(event.at),
         "percent": event.percent,
         "message": event.message,
+    }
+
+
+def line_form(line: LogLine) -> dict[str, Any]:
+    """One line that a task has logged."""
+    return {
+        "id": line.id,
+        "attempt": line.attempt,
+        "at": time_form(line.at),
+        "level": line.level,
+        "logger": line.logger,
+        "message": line.message,
+        "cut": line.cut,
+    }
+
+
+def tree_form(tree: ExecutionTree) -> dict[str, Any]:
+    """An execution with all that came of it."""
+    return {
+        "id": tree.id,
+        "task": tree.task,
+        "status": str(tree.status),
+        "attempt": tree.attempt,
+        "progress": None if tree.progress is None else asdict(tree.progress),
+        "children": [tree_form(child) for child in tree.children],
+        "cut": tree.cut,
     }
 
 

@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from importlib.resources import files
 
 import pytest
 
-from butler.changes import ChangeKind, Word, progress_word, read_word, state_word
+from butler.changes import (
+    TOLD_AT_ONCE,
+    TOLD_CHARS,
+    ChangeKind,
+    Word,
+    log_words,
+    progress_word,
+    read_word,
+    state_word,
+)
+from butler.storage.logs import LogLine
+
+
+def line(execution_id, number, message="a line", *, attempt=1, cut=False):
+    return LogLine(
+        execution_id=execution_id,
+        attempt=attempt,
+        number=number,
+        at=datetime(2030, 1, 1, 12, 0, 0, 123456, tzinfo=UTC),
+        level=30,
+        logger="shop",
+        message=message,
+        cut=cut,
+    )
 
 
 @pytest.mark.parametrize("over", [True, False])
@@ -20,6 +44,23 @@ def test_a_word_about_progress_carries_attempt_percent_and_message(message):
     assert word == read_word(progress_word(12.5, message, attempt=3).encode())
 
 
+def test_words_about_lines_carry_them_whole_by_execution_and_attempt():
+    lines = [line("a", 1), line("b", 1, cut=True), line("a", 2), line("a", 1, attempt=2)]
+    heard = [(id_, read_word(word, execution_id=id_)) for id_, word in log_words(lines)]
+    assert heard == [
+        ("a", Word(kind=ChangeKind.LOG, attempt=1, lines=(lines[0], lines[2]))),
+        ("b", Word(kind=ChangeKind.LOG, attempt=1, lines=(lines[1],))),
+        ("a", Word(kind=ChangeKind.LOG, attempt=2, lines=(lines[3],))),
+    ]
+
+
+def test_words_about_lines_are_bounded():
+    lines = [line("a", n, "x" * 9_000) for n in range(TOLD_AT_ONCE + 1)]
+    words = [read_word(word, execution_id="a") for _, word in log_words(lines)]
+    assert [len(word.lines) for word in words] == [TOLD_AT_ONCE, 1]
+    assert {len(told.message) for word in words for told in word.lines} == {TOLD_CHARS}
+
+
 @pytest.mark.parametrize(
     "raw",
     [
@@ -29,7 +70,10 @@ def test_a_word_about_progress_carries_attempt_percent_and_message(message):
         b"[]",
         b"null",
         b'"state"',
-        b'{"kind":"log","line":"of a later release"}',
+        b'{"kind":"of a later release"}',
+        b'{"kind":"log","attempt":1,"lines":[[1,2]]}',
+        b'{"kind":"log","attempt":1,"lines":[[1,1e300,20,"a","b",false]]}',
+        b'{"kind":"log","attempt":1,"lines":7}',
         b'{"kind":"state"}',
         b'{"kind":"progress","attempt":"x","percent":1,"message":null}',
         b'{"kind":"progress","attempt":1,"percent":null,"message":null}',

@@ -11,6 +11,7 @@ from butler.clock import ManualClock
 from butler.executions import ExecutionStatus, Progress
 from butler.listening import watchers
 from butler.listening.watchers import EndWatcher, StepWatcher
+from butler.storage.logs import LogLine
 from butler.storage.records import Standing
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -126,6 +127,85 @@ def test_a_slow_reader_gets_the_newest_progress_and_every_state(watcher):
         ("progress", "running", 1, 99.9),
         ("state", "succeeded", 1, 100.0),
     ]
+
+
+def lines(*messages, attempt=1):
+    told = tuple(
+        LogLine(
+            execution_id="an-id",
+            attempt=attempt,
+            number=number,
+            at=NOW,
+            level=20,
+            logger="shop",
+            message=message,
+        )
+        for number, message in enumerate(messages, start=1)
+    )
+    return Word(kind=ChangeKind.LOG, attempt=attempt, lines=told)
+
+
+def told_lines(watcher):
+    """All steps there are: the lines' messages, the states of the others."""
+    steps = []
+    while (step := watcher.take()) is not None:
+        steps.append(step.line.message if step.line else str(step.status))
+    return steps
+
+
+def test_every_line_that_is_heard_is_a_step_with_the_newest_progress(watcher):
+    watcher.stands(standing("running", percent=30.0, message="reading"))
+    assert watcher.heard(lines("a", "b")) is False
+    watcher.take()
+    step = watcher.take()
+    assert (step.kind, step.attempt, step.line.message) == (ChangeKind.LOG, 1, "a")
+    assert (step.percent, step.message) == (30.0, "reading")
+    assert told_lines(watcher) == ["b"]
+
+
+def test_lines_of_an_attempt_that_is_not_known_yet_wait_for_the_ledger(watcher):
+    assert watcher.heard(lines("a")) is True
+    watcher.stands(standing("queued", attempt=0))
+    assert watcher.heard(lines("b")) is True
+    watcher.stands(standing("running"))
+    watcher.heard(lines("c"))
+    assert told_lines(watcher) == ["queued", "running", "a", "b", "c"]
+
+
+def test_lines_come_before_the_end_of_which_nothing_else_was_heard(watcher):
+    watcher.stands(standing("queued", attempt=0))
+    watcher.heard(lines("a", "b"))
+    watcher.stands(standing("succeeded"))
+    assert told_lines(watcher) == ["queued", "a", "b", "succeeded"]
+    assert watcher.over
+
+
+def test_lines_do_not_hide_progress_nor_count_as_progress(watcher):
+    watcher.stands(standing("running"))
+    watcher.heard(progress(10.0))
+    watcher.heard(lines("a"))
+    watcher.heard(progress(20.0))
+    watcher.stands(standing("running", percent=20.0))
+    assert [step[0] for step in taken(watcher)] == ["state", "progress", "log", "progress"]
+
+
+def test_a_reader_who_takes_no_step_fills_no_memory(watcher):
+    watcher.stands(standing("running"))
+    for _ in range(100):
+        watcher.heard(lines(*["x"] * 100))
+    watcher.stands(standing("succeeded"))
+    steps = told_lines(watcher)
+    assert len(steps) == watchers.MAX_LINES_KEPT + 2
+    assert steps[-1] == "succeeded"
+
+
+def test_a_line_wakes_a_sleeper(watcher):
+    watcher.stands(standing("running"))
+    taken(watcher)
+    woken = []
+    watcher.wake_by(lambda: woken.append("line"))
+    watcher.heard(lines("a"))
+    assert woken == ["line"]
 
 
 def test_a_failure_comes_after_the_steps_that_are_left(watcher):
