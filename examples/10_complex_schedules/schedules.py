@@ -1,6 +1,6 @@
 from datetime import UTC, date, datetime, time
 
-from butler.schedules import BUSINESS_DAYS, AnyOf, Between, Cron, Except, Interval
+from butler.schedules import BUSINESS_DAYS, AnyOf, Between, Cron, Except, Interval, Schedule
 
 BERLIN = "Europe/Berlin"
 
@@ -26,7 +26,7 @@ campaign = Between(Cron("0 8 * * *", timezone=BERLIN), start=date(2026, 9, 1), m
 nightly = Cron("30 2 * * *", timezone=BERLIN)
 
 
-def show(title, schedule, start, count):
+def show(title: str, schedule: Schedule, start: str, count: int) -> None:
     print(f"{title}:")
     for fire in schedule.preview(datetime.fromisoformat(start).replace(tzinfo=UTC), count):
         print(f"  {fire.local:%a %d %b %H:%M %Z} {fire.note}".rstrip())

@@ -5,7 +5,7 @@ from tasks import butler
 jobs = butler.recurring
 
 
-def over():
+def over() -> bool:
     job = jobs.find("slow")
     executions = jobs.statistics("slow").executions if job else {}
     return job is not None and job.status == "ended" and executions.get("succeeded") == 3
