@@ -1,11 +1,17 @@
 """What tasks log in real workers: in threads, coroutines and processes; and the commands for it."""
 
+import contextlib
 import json
 import os
+import select
+import signal
+import socket
 import threading
 from datetime import UTC, datetime
 
 import pytest
+from butler_workers.control import ControlLine
+from butler_workers.isolated import IsolatedRunner
 from fleet import live_workers, wait_for
 from fleet_app import Item
 from postgres_scenes import insert_many
@@ -97,15 +103,49 @@ def test_the_last_words_of_a_process_that_dies_are_there(butler, start):
     assert [line.message for line in handle.logs()] == ["last words"]
 
 
-def test_a_time_out_in_the_middle_of_a_line_spoils_nothing(butler, start):
+def test_an_interrupt_waits_until_a_line_has_gone(butler):
+    class Interrupted(BaseException):
+        pass
+
+    def interrupt(*_):
+        raise Interrupted
+
+    ours, theirs = socket.socketpair()
+    runner = IsolatedRunner(butler, ControlLine(theirs))
+    main = threading.get_ident()
+    read = bytearray()
+
+    def interrupt_and_read():
+        select.select([ours], [], [], 10)
+        # More than fits: its sender is waiting.
+        signal.pthread_kill(main, signal.SIGUSR1)
+        ours.settimeout(5)
+        with contextlib.suppress(TimeoutError):
+            while not read.endswith(b"\n"):
+                read.extend(ours.recv(65_536))
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    reader = threading.Thread(target=interrupt_and_read)
+    reader.start()
+    try:
+        with pytest.raises(Interrupted):
+            runner._send_line((1, 1.0, 20, "shop", "x" * 2_000_000))
+        reader.join(15)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+        ours.close()
+        theirs.close()
+    assert json.loads(read)["entry"] == [1, 1.0, 20, "shop", "x" * 2_000_000]
+
+
+def test_a_flood_that_is_interrupted_is_cut_as_well(butler, start):
     start()
-    for _ in range(3):
-        handle = butler.enqueue("isolated_flood", Item())
-        with pytest.raises(TaskFailed, match="still running after timeout_s=1"):
-            handle.result(timeout_s=60)
-        lines = handle.logs()
-        assert {line.message for line in lines[:-1]} == {"x" * 300}
-        assert lines[-1].cut
+    handle = butler.enqueue("isolated_flood", Item())
+    with pytest.raises(TaskFailed, match="still running after timeout_s=1"):
+        handle.result(timeout_s=60)
+    lines = handle.logs()
+    assert {line.message for line in lines[:-1]} == {"x" * 300}
+    assert lines[-1].cut
     assert butler.enqueue("isolated_work", Item()).result(timeout_s=60) != os.getpid()
 
 
