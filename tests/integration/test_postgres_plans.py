@@ -7,6 +7,7 @@ a small table and kept while the table grew read all of it for each id.
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
@@ -16,11 +17,12 @@ from butler import lifecycle
 from butler.executions import ErrorRecord
 from butler.ids import new_id, new_token
 from butler.storage.migrate import migrate
+from butler.storage.logs import LogLine
 from butler.storage.postgres import PostgresStorage
 from butler.storage.records import Claim, ExecutionQuery, ProgressReport
 
 BOOM = ErrorRecord(type="ValueError", message="boom")
-HOT = ("claim", "finish_succeeded", "finish", "report_progress", "insert_unique")
+HOT = ("claim", "finish_succeeded", "finish", "report_progress", "write_logs", "insert_unique")
 
 
 @pytest.fixture
@@ -56,6 +58,20 @@ def sent_by(storage):
                 claim_token=each.claim_token,
                 percent=1.0,
                 message=None,
+            )
+            for each in (first, second, third)
+        ]
+    )
+    storage.write_logs(
+        [
+            LogLine(
+                execution_id=each.id,
+                attempt=1,
+                number=1,
+                at=datetime.now(UTC),
+                level=20,
+                logger="shop",
+                message="a line",
             )
             for each in (first, second, third)
         ]
