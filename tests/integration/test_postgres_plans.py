@@ -16,8 +16,8 @@ from postgres_scenes import add_worker, insert_many, start_many
 from butler import lifecycle
 from butler.executions import ErrorRecord
 from butler.ids import new_id, new_token
-from butler.storage.migrate import migrate
 from butler.storage.logs import LogLine
+from butler.storage.migrate import migrate
 from butler.storage.postgres import PostgresStorage
 from butler.storage.records import Claim, ExecutionQuery, ProgressReport
 
