@@ -76,8 +76,11 @@ class Crew:
 
 @pytest.fixture
 def crews(network, serving, ledger, tmp_path):
-    names = ("host-b", "host-c")
-    return [Crew(network.hosts[name], urls=serving.urls, folder=tmp_path) for name in names]
+    hosts = [network.hosts[name] for name in ("host-b", "host-c")]
+    yield [Crew(host, urls=serving.urls, folder=tmp_path) for host in hosts]
+    # While the servers are there: without them a worker takes its time to give up its last words.
+    for host in hosts:
+        host.end()
 
 
 class Crews:
