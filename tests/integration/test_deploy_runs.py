@@ -149,7 +149,7 @@ def test_the_dashboard_does_not_start_with_an_empty_password(start_dashboard, se
     assert process.wait(30) != 0
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def image(tmp_path_factory):
     """Does what the Dockerfile's first stage says, below a folder of its own; returns that."""
     folder = tmp_path_factory.mktemp("image")
