@@ -41,22 +41,6 @@ def scene(redis_url, database_url):
 
 
 @pytest.fixture
-def butler(scene):
-    return scene[0]
-
-
-@pytest.fixture
-def ship(scene):
-    return scene[1]
-
-
-@pytest.fixture
-def connection(database_url, scene):
-    with psycopg.connect(database_url) as connection:
-        yield connection
-
-
-@pytest.fixture
 def stage(butler):
     """Starts a stager that leads, on a storage; stopped afterwards."""
     started = []

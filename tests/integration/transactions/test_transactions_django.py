@@ -10,28 +10,10 @@ from django.conf import settings as django_settings
 from django.db import connection as proxy
 from django.db import connections
 from psycopg.conninfo import conninfo_to_dict
-from transaction_scenes import Order, ids, make_table, new_butler, rows_of
+from transaction_scenes import Order, ids, rows_of
 
 from butler.errors import ExecutionNotFound, TransactionRefused
 from butler.executions import ExecutionStatus
-
-
-@pytest.fixture
-def scene(redis_url, database_url):
-    make_table(database_url)
-    butler, ship, bill = new_butler(redis_url, database_url)
-    with butler:
-        yield butler, ship, bill
-
-
-@pytest.fixture
-def butler(scene):
-    return scene[0]
-
-
-@pytest.fixture
-def ship(scene):
-    return scene[1]
 
 
 @pytest.fixture(autouse=True)

@@ -10,42 +10,13 @@ import asyncpg
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
-from transaction_scenes import Order, ids, make_table, new_butler, rows_of
+from transaction_scenes import Order, ids, new_butler, rows_of
 
 from butler import Task
 from butler.errors import DefinitionError, InvalidOption, InvalidRequest, TransactionRefused
 from butler.executions import ExecutionStatus
 
 S = ExecutionStatus
-
-
-@pytest.fixture
-def scene(redis_url, database_url):
-    make_table(database_url)
-    butler, ship, bill = new_butler(redis_url, database_url)
-    with butler:
-        yield butler, ship, bill
-
-
-@pytest.fixture
-def butler(scene):
-    return scene[0]
-
-
-@pytest.fixture
-def ship(scene):
-    return scene[1]
-
-
-@pytest.fixture
-def bill(scene):
-    return scene[2]
-
-
-@pytest.fixture
-def connection(database_url, scene):
-    with psycopg.connect(database_url) as connection:
-        yield connection
 
 
 def with_asyncpg(database_url, work):

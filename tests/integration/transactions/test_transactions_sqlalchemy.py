@@ -9,7 +9,7 @@ import sqlalchemy
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import orm
 from sqlalchemy.ext import asyncio as sa_asyncio
-from transaction_scenes import Order, ids, make_table, new_butler, rows_of
+from transaction_scenes import Order, ids, new_butler, rows_of
 
 from butler.errors import ExecutionNotFound, TransactionRefused, UniqueKeyBusy
 from butler.executions import ExecutionStatus
@@ -25,29 +25,6 @@ class Base(orm.DeclarativeBase):
 class Row(Base):
     __tablename__ = "orders"
     n: orm.Mapped[int] = orm.mapped_column(primary_key=True)
-
-
-@pytest.fixture
-def scene(redis_url, database_url):
-    make_table(database_url)
-    butler, ship, bill = new_butler(redis_url, database_url)
-    with butler:
-        yield butler, ship, bill
-
-
-@pytest.fixture
-def butler(scene):
-    return scene[0]
-
-
-@pytest.fixture
-def ship(scene):
-    return scene[1]
-
-
-@pytest.fixture
-def bill(scene):
-    return scene[2]
 
 
 def url_for(database_url, driver):
