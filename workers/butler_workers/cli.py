@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import os
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,6 +16,7 @@ from butler.errors import AppNotFound, ButlerError, SchemaOutdated, SettingsErro
 from butler.ids import new_id
 from butler.log import configure_logging
 from butler.monitoring.probes import ProbeServer
+from butler_workers.cpus import available_cpus
 from butler_workers.child import ChildConfig
 from butler_workers.exits import EXIT_CONFIG
 from butler_workers.supervisor import Supervisor
@@ -135,21 +134,6 @@ def _rq_processes(supervisor: Supervisor, config: ChildConfig, *, count: int) ->
 
 class _NothingToRun(ButlerError):
     """The app has no tasks."""
-
-
-def available_cpus() -> int:
-    """CPUs this process may use: its affinity and its cgroup's quota, rounded up."""
-    if hasattr(os, "sched_getaffinity"):
-        cpus = float(len(os.sched_getaffinity(0)))
-    else:
-        cpus = float(os.cpu_count() or 1)
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
-    except (OSError, ValueError):
-        return int(cpus)
-    if quota != "max":
-        cpus = min(cpus, int(quota) / int(period))
-    return max(1, math.ceil(cpus))
 
 
 def _check(butler: Butler, app: str) -> None:
