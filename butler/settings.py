@@ -206,6 +206,14 @@ class Settings(BaseSettings):
         ge=1,
         description="replace a worker process, gracefully, when it occupies more than so many MiB",
     )
+    http_port: int | None = Field(
+        None,
+        ge=0,
+        le=65_535,
+        description="where a worker or scheduler answers `/livez`, `/readyz` and `/metrics`, not "
+        "at all without it; each on a host needs one of its own, and 0 takes any that is free",
+    )
+    http_host: str = Field("127.0.0.1", description="the address for `http_port`")
     lease_s: float = Field(
         15.0,
         ge=1,

@@ -25,7 +25,7 @@ COMMANDS = {
     "migrate": ("butler.cli.migrate", "Create or update Butler's tables."),
     "probe": (
         "butler.cli.probe",
-        "Ask a process started with --http-port how it is; for containers and systemd.",
+        "Ask a process started with an HTTP port how it is; for containers and systemd.",
     ),
     "queues": ("butler.cli.queues", "Look at queues."),
     "recurring": ("butler.cli.recurring", "Look at recurring jobs, and steer them."),

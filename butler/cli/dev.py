@@ -95,9 +95,13 @@ def _session(settings: Settings, urls: dict[str, str]) -> DevSession:
     for name in ("queues", "concurrency"):
         if name in given_settings():
             worker += [f"--{name}", str(given_settings()[name])]
+    scheduler = ["--log-level", "warning"]
+    if settings.http_port is not None:
+        # That port is the worker's.
+        scheduler += ["--http-port", "0"]
     session = DevSession(
         DevProcess("butler_workers", worker, urls),
-        DevProcess("butler_scheduler", ["--log-level", "warning"], urls),
+        DevProcess("butler_scheduler", scheduler, urls),
         sources=Sources(folder),
         say=lambda text: say(f"butler dev: {printable(text)}"),
     )

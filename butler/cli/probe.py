@@ -8,6 +8,9 @@ import urllib.request
 
 import click
 
+from butler.errors import SettingsError
+from butler.settings import load_settings
+
 EXIT_UNHEALTHY = 1
 DEFAULT_PORTS = {"worker": 9410, "scheduler": 9411}
 
@@ -21,7 +24,8 @@ DEFAULT_PORTS = {"worker": 9410, "scheduler": 9411}
     "--port",
     type=click.IntRange(1, 65_535),
     default=None,
-    help="The --http-port it was started with (default: 9410 worker, 9411 scheduler).",
+    help="The HTTP port it was started with (default: that of BUTLER_HTTP_PORT, else 9410 for a "
+    "worker and 9411 for a scheduler).",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where it listens.")
 @click.option("--ready", is_flag=True, help="Ask whether it works, not only whether it lives.")
@@ -29,9 +33,10 @@ DEFAULT_PORTS = {"worker": 9410, "scheduler": 9411}
     "--timeout", type=click.FloatRange(0.1, 60), default=3.0, show_default=True, metavar="SECONDS"
 )
 def command(*, role: str, port: int | None, host: str, ready: bool, timeout: float) -> None:
-    """Ask a process started with --http-port how it is; for containers and systemd."""
+    """Ask a process started with an HTTP port how it is; for containers and systemd."""
     path = "readyz" if ready else "livez"
-    url = f"http://{host}:{port or DEFAULT_PORTS[role]}/{path}"
+    address = f"[{host}]" if ":" in host else host
+    url = f"http://{address}:{port or _configured_port() or DEFAULT_PORTS[role]}/{path}"
     try:
         with urllib.request.urlopen(url, timeout=timeout) as answer:
             click.echo(answer.read().decode(errors="replace").strip())
@@ -42,3 +47,10 @@ def command(*, role: str, port: int | None, host: str, ready: bool, timeout: flo
     except OSError as error:
         click.echo(f"{role}: no answer from {url}: {error}", err=True)
         sys.exit(EXIT_UNHEALTHY)
+
+
+def _configured_port() -> int | None:
+    try:
+        return load_settings().http_port
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from error

@@ -9,18 +9,23 @@ paths to a machine a few times a minute.
 from __future__ import annotations
 
 import contextlib
+import logging
+import socket
 import threading
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from butler.errors import SettingsError
+from butler.log import log_event
 from butler.monitoring.metrics import CONTENT_TYPE, exposition
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from butler.monitoring.metrics import Metric
+
+logger = logging.getLogger(__name__)
 
 OK, NOT_FOUND, UNAVAILABLE = 200, 404, 503
 REQUEST_TIMEOUT_S = 5.0
@@ -49,10 +54,9 @@ class ProbeServer:
     def __init__(self, probed: Probed, *, host: str, port: int) -> None:
         handler = type("Handler", (_Handler,), {"probed": probed})
         try:
-            self._server = ThreadingHTTPServer((host, port), handler)
+            self._server = _server_class(host)((host, port), handler)
         except OSError as error:
             raise SettingsError(f"cannot serve probes on {host}:{port}: {error}") from error
-        self._server.daemon_threads = True
         self._thread = threading.Thread(
             target=self._server.serve_forever, name="butler-probes", daemon=True
         )
@@ -72,11 +76,19 @@ class ProbeServer:
     def start(self) -> None:
         """Begin to answer."""
         self._thread.start()
+        host = self._server.server_address[0]
+        log_event(logger, logging.INFO, "probes.served", host=host, port=self.port)
 
     def stop(self) -> None:
         """Answer no more."""
         self._server.shutdown()
         self._server.server_close()
+
+
+def _server_class(host: str) -> type[ThreadingHTTPServer]:
+    """A server for the family of an address; the standard library's own takes IPv4 only."""
+    family = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][0]
+    return type("Server", (ThreadingHTTPServer,), {"address_family": family})
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -13,7 +13,7 @@ import click
 
 from butler.app import Butler
 from butler.app_loading import load_app
-from butler.cli.options import app_options, command_settings, setting_option
+from butler.cli.options import app_options, command_settings, given_settings, setting_option
 from butler.errors import AppNotFound, ButlerError, SchemaOutdated, SettingsError
 from butler.log import configure_logging
 from butler.monitoring.probes import ProbeServer
@@ -44,17 +44,10 @@ Exit codes:
 
 @click.command(epilog=EPILOG)
 @app_options
-@click.option(
-    "--http-port",
-    type=click.IntRange(0, 65_535),
-    default=None,
-    help="Serve /livez, /readyz and /metrics here (default: not at all).",
-)
-@click.option(
-    "--http-host", default="127.0.0.1", show_default=True, help="Address for --http-port."
-)
+@setting_option("--http-port", setting="http_port", metavar="PORT")
+@setting_option("--http-host", setting="http_host", metavar="ADDRESS")
 @setting_option("--log-level", setting="log_level")
-def main(*, http_port: int | None, http_host: str, **_: object) -> None:
+def main(**_: object) -> None:
     """Push what is due, put back what was lost, rescue what dead workers held.
 
     Without an app it takes the URLs from BUTLER_REDIS_URL and BUTLER_DATABASE_URL.
@@ -63,21 +56,26 @@ def main(*, http_port: int | None, http_host: str, **_: object) -> None:
         settings = command_settings()
         configure_logging(settings.log_level)
         butler = load_app(settings.app, settings.app_dir) if settings.app else _of(settings)
+        # What the command was given goes over what the app says of itself.
+        settings = butler.settings.model_copy(update=given_settings())
         # rq-scheduler reports each of its steps; ours are logged by us.
         logging.getLogger("rq_scheduler").setLevel(logging.WARNING)
         # It asks crontab in a way that crontab warns its authors about; operators need not know.
         warnings.filterwarnings("ignore", category=FutureWarning, module="rq_scheduler")
         process = SchedulerProcess(
             butler,
-            worker_lease_s=butler.settings.lease_s,
-            leader_lease_s=butler.settings.leader_lease_s,
+            worker_lease_s=settings.lease_s,
+            leader_lease_s=settings.leader_lease_s,
         )
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: process.stop())
         with ExitStack() as beside:
-            if http_port is not None:
-                server = ProbeServer(process.health.probed, host=http_host, port=http_port)
-                beside.enter_context(server)
+            if settings.http_port is not None:
+                beside.enter_context(
+                    ProbeServer(
+                        process.health.probed, host=settings.http_host, port=settings.http_port
+                    )
+                )
             process.run()
         butler.close()
     except (AppNotFound, SettingsError) as error:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from redis import RedisError
 
+from butler import systemd
 from butler.clock import SYSTEM_CLOCK
 from butler.connections import check_redis, clone_redis
 from butler.errors import QueueUnavailable, StorageUnavailable
@@ -111,6 +112,7 @@ class SchedulerProcess:
                 self._services = services
                 for service in services:
                     service.start()
+                systemd.notify("READY=1")
 
     def _wait_for_ledger(self) -> Storage | None:
         waiting = False
@@ -179,6 +181,7 @@ class SchedulerProcess:
         return self._leader is not None and self._leader.epoch() is not None
 
     def _stop_services(self) -> None:
+        systemd.notify("STOPPING=1")
         self._stopping.set()
         with self._lock:
             services = self._services

@@ -19,7 +19,7 @@ READERS = {
     "butler/dev/processes.py": "what a process inherits",
     "butler/embedded/servers.py": "what a server's process inherits",
     "butler/embedded/binaries.py": "PATH, to look for programs",
-    "workers/butler_workers/systemd.py": "NOTIFY_SOCKET, which is systemd's",
+    "butler/systemd.py": "NOTIFY_SOCKET, which is systemd's",
 }
 
 

@@ -136,9 +136,10 @@ def test_each_probe_asks_where_its_process_answers():
     }
     for role, probe in asked.items():
         assert probe == ["butler", "probe", role]
-        command = service_command(role)
-        assert command[command.index("--http-port") + 1] == str(DEFAULT_PORTS[role])
+        environment = services[role].get("environment")
+        assert environment["BUTLER_HTTP_PORT"] == str(DEFAULT_PORTS[role])
     assert service_command("worker") == words_of(the(image, "CMD"))
+    assert "BUTLER_HTTP_PORT=9410" in the(image, "ENV").split()
     assert the(image, "EXPOSE").split() == [str(port) for port in DEFAULT_PORTS.values()]
 
 

@@ -95,6 +95,19 @@ def test_a_scheduler_says_whether_it_leads(butler, fleet, port):
     assert metric(port, "butler_scheduler_leader") == 1
 
 
+def test_systemd_is_told_when_a_scheduler_leads_and_when_it_stops(butler, fleet, tmp_path):
+    address = tmp_path / "notify.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(address))
+        listener.settimeout(30)
+        fleet.environment["NOTIFY_SOCKET"] = str(address)
+        process = fleet.start_scheduler()
+        assert listener.recv(100) == b"READY=1"
+        process.send_signal(signal.SIGTERM)
+        assert listener.recv(100) == b"STOPPING=1"
+        assert process.wait(30) == 0
+
+
 def test_butler_probe_asks_and_exits_accordingly(butler, fleet, port):
     fleet.start_worker("--http-port", str(port))
     wait_for(lambda: get(port, "readyz")[0] == 200, what="ready", fleet=fleet)

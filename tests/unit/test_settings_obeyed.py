@@ -9,6 +9,7 @@ from butler_workers.heartbeats import Heartbeats
 from click.testing import CliRunner
 
 from butler.app import Butler
+from butler.cli.probe import command as probe
 from butler.errors import InvalidRequest, TaskFailed
 from butler.function_tasks import task
 from butler.in_memory import memory_redis
@@ -220,6 +221,31 @@ def test_a_scheduler_keeps_the_leases_that_the_settings_say(monkeypatch):
     result = CliRunner().invoke(scheduler_cli.main, [], env=env)
     assert result.exit_code == 0, result.output
     assert (seen["worker_lease_s"], seen["leader_lease_s"]) == (20, 8)
+
+
+@pytest.mark.parametrize("flag", [[], ["--http-port", "4712"]])
+@pytest.mark.parametrize("module", [worker_cli, scheduler_cli])
+def test_probes_are_answered_where_option_or_variable_say(monkeypatch, tmp_path, module, flag):
+    class Seen(Exception):
+        pass
+
+    def probe_server(probed, *, host, port):
+        raise Seen(host, port)
+
+    # A name of its own: the Butler of another test has read its settings already.
+    app = f"probed_{tmp_path.name}"
+    (tmp_path / f"{app}.py").write_text(APP)
+    monkeypatch.setattr(module, "ProbeServer", probe_server)
+    monkeypatch.setattr(worker_cli.Supervisor, "run", lambda self: 0)
+    monkeypatch.setattr(worker_cli, "check_redis", lambda client: None)
+    env = {"BUTLER_HTTP_PORT": "4711", "BUTLER_HTTP_HOST": "::1", "BUTLER_LOG_LEVEL": "error"}
+    result = CliRunner().invoke(module.main, ["--app", app, *flag], env=env)
+    assert repr(result.exception) == repr(Seen("::1", 4712 if flag else 4711)), result.output
+
+
+def test_a_probe_asks_at_the_port_that_the_settings_say():
+    result = CliRunner().invoke(probe, ["worker"], env={"BUTLER_HTTP_PORT": "1"})
+    assert (result.exit_code, "http://127.0.0.1:1/livez" in result.output) == (1, True)
 
 
 def test_what_is_over_is_kept_as_long_as_the_settings_say():

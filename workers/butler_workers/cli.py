@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -16,8 +15,8 @@ from butler.errors import AppNotFound, ButlerError, SchemaOutdated, SettingsErro
 from butler.ids import new_id
 from butler.log import configure_logging
 from butler.monitoring.probes import ProbeServer
-from butler_workers.cpus import available_cpus
 from butler_workers.child import ChildConfig
+from butler_workers.cpus import available_cpus
 from butler_workers.exits import EXIT_CONFIG
 from butler_workers.supervisor import Supervisor
 
@@ -53,18 +52,11 @@ Exit codes:
     is_flag=True,
     help="Run plain RQ jobs found on these queues too, one at a time beside each process.",
 )
-@click.option(
-    "--http-port",
-    type=click.IntRange(0, 65_535),
-    default=None,
-    help="Serve /livez, /readyz and /metrics here (default: not at all).",
-)
-@click.option(
-    "--http-host", default="127.0.0.1", show_default=True, help="Address for --http-port."
-)
+@setting_option("--http-port", setting="http_port", metavar="PORT")
+@setting_option("--http-host", setting="http_host", metavar="ADDRESS")
 @click.option("--burst", is_flag=True, help="Work until the queues are empty, then exit.")
 @setting_option("--log-level", setting="log_level")
-def main(*, burst: bool, rq_jobs: bool, http_port: int | None, http_host: str, **_: object) -> None:
+def main(*, burst: bool, rq_jobs: bool, **_: object) -> None:
     """Run executions: a supervisor with worker processes, each with its own slots."""
     try:
         first = command_settings()
@@ -79,9 +71,12 @@ def main(*, burst: bool, rq_jobs: bool, http_port: int | None, http_host: str, *
         with ExitStack() as beside:
             if rq_jobs:
                 beside.enter_context(_rq_processes(supervisor, config, count=count))
-            if http_port is not None:
-                server = ProbeServer(supervisor.health.probed, host=http_host, port=http_port)
-                beside.enter_context(server)
+            if settings.http_port is not None:
+                beside.enter_context(
+                    ProbeServer(
+                        supervisor.health.probed, host=settings.http_host, port=settings.http_port
+                    )
+                )
             code = supervisor.run()
     except SettingsError as error:
         raise click.UsageError(str(error)) from error

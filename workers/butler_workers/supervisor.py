@@ -22,9 +22,9 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from butler import systemd
 from butler.log import log_event
 from butler.pid_one import OrphanReaper
-from butler_workers import systemd
 from butler_workers.burst import BurstWatch
 from butler_workers.children import ChildProcess
 from butler_workers.exits import EXIT_CONFIG, EXIT_OUTAGE, describe_exit, is_orderly

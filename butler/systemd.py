@@ -1,4 +1,4 @@
-"""Telling systemd how the supervisor stands (``Type=notify``)."""
+"""Telling systemd how a worker or scheduler stands (``Type=notify``)."""
 
 from __future__ import annotations
 
