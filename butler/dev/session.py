@@ -7,8 +7,9 @@ same code again would only repeat it. A scheduler needs no code and is simply ke
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Protocol
+
+from butler.stop_flag import StopFlag
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +43,7 @@ class DevSession:
         self._scheduler = scheduler
         self._sources = sources
         self._say = say
-        self._stopping = threading.Event()
+        self._stopping = StopFlag()
         self._worker_is_down = False
 
     def run(self) -> None:

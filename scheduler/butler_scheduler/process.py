@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import queue
 import socket
 import threading
 import time
@@ -24,6 +23,7 @@ from butler.pushing import Pusher
 from butler.queues import QueueWire
 from butler.recovery import Recovery
 from butler.recurring.firing import Firer
+from butler.stop_flag import StopFlag
 from butler_scheduler.clock_guard import ClockGuard
 from butler_scheduler.definition_sync import DefinitionSync
 from butler_scheduler.expirer import Expirer
@@ -71,8 +71,8 @@ class SchedulerProcess:
         self._worker_lease_s = worker_lease_s
         self._leader_lease_s = leader_lease_s
         self._clock = clock
-        # A SimpleQueue, because a signal handler may put into it whatever its thread is doing.
-        self._orders: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+        self._stop_asked = StopFlag()
+        self._error: Exception | None = None
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._services: list[Service] = []
@@ -88,14 +88,14 @@ class SchedulerProcess:
         """
         # In a thread, so that a ledger that hangs does not keep this one from hearing a signal.
         threading.Thread(target=self._start, name="start", daemon=True).start()
-        order = self._orders.get()
+        self._stop_asked.wait()
         self._stop_services()
-        if order is not None:
-            raise order
+        if self._error is not None:
+            raise self._error
 
     def stop(self) -> None:
         """End `run` in good order; may be called often, from any thread and signal handler."""
-        self._orders.put(None)
+        self._stop_asked.set()
 
     def _start(self) -> None:
         try:
@@ -105,7 +105,8 @@ class SchedulerProcess:
             self._check_redis()
             services = self._make_services(storage)
         except Exception as error:  # noqa: BLE001 - `run` raises it
-            self._orders.put(error)
+            self._error = error
+            self._stop_asked.set()
             return
         with self._lock:
             if not self._stopping.is_set():

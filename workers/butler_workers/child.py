@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from butler.app_loading import load_app
 from butler.errors import ButlerError, QueueUnavailable, StorageUnavailable
 from butler.log import configure_logging, log_event
+from butler.stop_flag import StopFlag
 from butler.storage.records import HeartbeatReply, RunningAttempt
 from butler_workers.control import ControlLine
 from butler_workers.exits import EXIT_CONFIG, EXIT_LOST, EXIT_OUTAGE
@@ -76,7 +77,7 @@ class Child:
     def __init__(self, config: ChildConfig, line: ControlLine) -> None:
         self._config = config
         self._line = line
-        self._done = threading.Event()
+        self._done = StopFlag()
         self._limit_reported = False
         self._worker = Worker(
             load_app(config.app, config.app_dir),
