@@ -94,8 +94,7 @@ def test_a_process_of_its_own_has_a_lifespan_and_values_of_its_own(butler, fleet
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
     # Two or three lifespans: the worker's, that of the process that ran it, and that of another
-    # one kept warm, which may not have come up.
-    opened = lines(journal).count("open")
-    assert 2 <= opened <= 3
-    assert lines(journal).count("close") == opened
+    # one kept warm, which may not have come up, or be killed while it did.
+    opened, closed = (lines(journal).count(word) for word in ("open", "close"))
+    assert (opened, closed) in [(2, 2), (3, 3), (3, 2)]
     assert lines(journal).count("open pool") == lines(journal).count("close pool") == 1
