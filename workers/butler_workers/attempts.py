@@ -151,9 +151,12 @@ def refuse_request(claimed: Claimed, spec: TaskSpec, error: InvalidRequest) -> T
     return hand_back_for_later(claimed, lifecycle.OTHER_SCHEMA)
 
 
-def hand_back_for_later(claimed: Claimed, reason: str) -> Transition:
-    """Another worker may know what to do with it: 1 s, doubling to 30 s."""
-    delay_s = min(2.0 ** min(claimed.uncounted, 10), MAX_HAND_BACK_DELAY_S)
+def hand_back_for_later(
+    claimed: Claimed, reason: str, *, known_elsewhere: bool = False
+) -> Transition:
+    """Another worker may know what to do with it: 1 s, doubling to 30 s where none is known to."""
+    times = 0 if known_elsewhere else min(claimed.uncounted, 10)
+    delay_s = min(2.0**times, MAX_HAND_BACK_DELAY_S)
     return lifecycle.hand_back(claimed, reason=reason, delay_s=delay_s)
 
 
