@@ -66,7 +66,9 @@ def test_counts_survive_the_death_of_a_child(butler, fleet, port):
     assert metric(port, total) == 1
 
 
-def test_an_outage_of_postgres_ends_readiness_and_never_liveness(own_services, tmp_path, port):
+def test_an_outage_of_postgres_ends_readiness_never_liveness_and_holds_up_no_stop(
+    own_services, tmp_path, port
+):
     from fleet import Fleet
 
     from butler.storage.migrate import migrate
@@ -77,7 +79,7 @@ def test_an_outage_of_postgres_ends_readiness_and_never_liveness(own_services, t
     )
     fleet.environment |= {"BUTLER_LEASE_S": "3", "BUTLER_HEARTBEAT_S": "1"}
     try:
-        fleet.start_worker("--http-port", str(port))
+        worker = fleet.start_worker("--http-port", str(port))
         wait_for(lambda: get(port, "readyz")[0] == 200, what="ready", fleet=fleet)
         own_services.postgres.kill()
         wait_for(lambda: get(port, "readyz")[0] == 503, what="not ready", fleet=fleet)
@@ -85,6 +87,10 @@ def test_an_outage_of_postgres_ends_readiness_and_never_liveness(own_services, t
         assert get(port, "livez") == (200, "ok\n")
         own_services.postgres.start()
         wait_for(lambda: get(port, "readyz")[0] == 200, what="ready again", fleet=fleet)
+        # An idle worker waits for no time-out of the ledger (30 s) when it is stopped.
+        own_services.postgres.kill()
+        worker.terminate()
+        assert worker.wait(25) == 0
     finally:
         fleet.end()
 

@@ -1,5 +1,7 @@
 """A worker whose ledger loses replies, forgets claims, or gives the worker up."""
 
+import threading
+
 import pytest
 from worker_kit import Item, make_butler, make_worker, wait_for
 
@@ -184,6 +186,19 @@ def test_an_end_that_came_after_another_attempt_began_changes_nothing(butler, wo
     wait_for(lambda: worker.idle)
     assert status(handle) in (ExecutionStatus.QUEUED, ExecutionStatus.RUNNING)
     assert "attempt.fenced" in caplog.text
+
+
+def test_a_ledger_that_hangs_holds_up_no_stop(butler, monkeypatch):
+    answered = threading.Event()
+    worker = make_worker(butler)
+    worker.start()
+    monkeypatch.setattr("butler_workers.enrolment.SIGN_OFF_S", 0.05)
+    monkeypatch.setattr(butler.storage._storage, "stop_worker", lambda _: answered.wait(60))
+    try:
+        assert worker.drain(0)
+        assert not answered.is_set()
+    finally:
+        answered.set()
 
 
 def entry_of(butler, handle):

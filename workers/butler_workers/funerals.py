@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RETRY_PAUSE_S = 0.5
-LAST_RITES_S = 15.0
+# What is not put back in time, the scheduler's rescuer puts back after a lease.
+LAST_RITES_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)

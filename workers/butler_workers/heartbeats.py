@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+STOP_S = 1.0
+
 
 class Heartbeats:
     """A thread that tells the ledger which children live, and the children what it answered."""
@@ -37,10 +39,10 @@ class Heartbeats:
         self._thread.start()
 
     def stop(self) -> None:
-        """Beat no more."""
+        """Beat no more; one that waits for the ledger is left to itself."""
         self._stopping.set()
         self._wake.set()
-        self._thread.join(5.0)
+        self._thread.join(STOP_S)
 
     def beat_now(self) -> None:
         """A child has become ready: do not let it wait for its first heartbeat."""

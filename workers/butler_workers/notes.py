@@ -39,6 +39,7 @@ logger = logging.getLogger(__name__)
 
 PAUSE_S = 0.25
 SILENT_S = 5.0
+STOP_S = 2.0
 
 
 class Notes:
@@ -74,7 +75,7 @@ class Notes:
         self._stopping.set()
         self._due.set()
         if self._thread.is_alive():
-            self._thread.join(5.0)
+            self._thread.join(STOP_S)
         self._write_safely(self._attempts())
 
     def write(self, attempts: Iterable[Attempt]) -> None:

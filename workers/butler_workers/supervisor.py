@@ -28,7 +28,7 @@ from butler.pid_one import OrphanReaper
 from butler_workers.burst import BurstWatch
 from butler_workers.children import ChildProcess
 from butler_workers.exits import EXIT_CONFIG, EXIT_OUTAGE, describe_exit, is_orderly
-from butler_workers.funerals import Death, Funerals
+from butler_workers.funerals import LAST_RITES_S, Death, Funerals
 from butler_workers.heartbeats import Heartbeats
 from butler_workers.probing import SupervisorHealth
 from butler_workers.recycling import Recycling
@@ -42,7 +42,12 @@ logger = logging.getLogger(__name__)
 
 TICK_S = 0.05
 OVERDUE_LOOK_S = 0.25
+# From the end of the drain timeout to the end of this process, at most.
 DRAIN_SLACK_S = 15.0
+# Of that, what is left to hand back what the children held: their time is over before.
+LAST_STEPS_S = LAST_RITES_S + 1.0
+# A child that is only starting runs nothing, and may wait for the ledger for half a minute.
+STARTING_S = 2.0
 CRASH_WINDOW_S = 10.0
 MAX_BACK_OFF_S = 30.0
 
@@ -74,6 +79,7 @@ class Supervisor:
         self._heartbeats = Heartbeats(butler, self._children, health=self.health)
         self._stop_requests = 0
         self._drain_deadline: float | None = None
+        self._drain_asked_at = 0.0
         self._crashes = 0
         self._start_after = 0.0
         self._exit_code = 0
@@ -241,17 +247,21 @@ class Supervisor:
         if not self._stop_requests:
             return
         now = time.monotonic()
+        slack_s = DRAIN_SLACK_S - LAST_STEPS_S
         if self._drain_deadline is None:
             systemd.notify("STOPPING=1")
             self.health.stopping = True
-            self._drain_deadline = now + self._config.drain_timeout_s + DRAIN_SLACK_S
+            self._drain_asked_at = now
+            self._drain_deadline = now + self._config.drain_timeout_s + slack_s
             for child in self._children.values():
                 child.drain(None)
         elif self._stop_requests == 2:
             self._stop_requests = 3
-            self._drain_deadline = now + DRAIN_SLACK_S
+            self._drain_deadline = now + slack_s
             for child in self._children.values():
                 child.drain(0)
-        elif now > self._drain_deadline or self._stop_requests > 3:
-            for child in self._children.values():
+        over = now > self._drain_deadline or self._stop_requests > 3
+        starting_over = now > self._drain_asked_at + STARTING_S
+        for child in self._children.values():
+            if over or (starting_over and not child.ready):
                 child.kill()

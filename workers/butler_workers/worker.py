@@ -19,7 +19,7 @@ import time
 from typing import TYPE_CHECKING
 
 from butler.clock import SYSTEM_CLOCK
-from butler.errors import ButlerError, QueueUnavailable, StorageUnavailable
+from butler.errors import ButlerError
 from butler.hands import Hand
 from butler.ids import new_id
 from butler.lifecycle import UNKNOWN_TASK, hand_back
@@ -27,7 +27,9 @@ from butler.log import log_event
 from butler.storage.records import WorkerRegistration
 from butler_workers.attempts import GRACE_S, Attempt, Interrupt, hand_back_for_later
 from butler_workers.claims import HeldClaims
+from butler_workers.colleagues import Colleagues
 from butler_workers.completer import Completer, Ending
+from butler_workers.enrolment import Enrolment
 from butler_workers.fetch import Fetcher
 from butler_workers.lease import LEASE_S, Lease
 from butler_workers.life import Life
@@ -84,7 +86,6 @@ class Worker:
     ) -> None:
         self.id = worker_id or new_id()
         self.name = worker_name(self.id)
-        self._supervisor_id = supervisor_id or self.id
         self._butler = butler
         self._queues = tuple(queues)
         self._concurrency = concurrency
@@ -114,6 +115,7 @@ class Worker:
         self._claims = HeldClaims(
             self._attempts, storage=storage, slots=self.slots, lease=self.lease, clock=clock
         )
+        self._colleagues = Colleagues(storage, worker_id=self.id, clock=clock)
         self._notes = Notes(
             attempts=lambda: list(self._attempts.values()), storage=storage, wire=wire
         )
@@ -143,6 +145,12 @@ class Worker:
             on_stop=self.cancel,
             on_shutdown=on_shutdown or (lambda: None),
         )
+        self._enrolment = Enrolment(
+            butler,
+            self._registration(supervisor_id=supervisor_id),
+            hand=self.hand,
+            presence=self._presence,
+        )
         self._ticker = Ticker(
             attempts=lambda: list(self._attempts.values()),
             notes=self._notes,
@@ -169,12 +177,13 @@ class Worker:
         self._storage.prepare()
         self.life.begin()
         try:
-            self._register()
+            self._warm_pool()
+            self._enrolment.register()
         except BaseException:
             self.life.end()
             raise
         self.lease.renew(self._clock.monotonic())
-        self._open_hand()
+        self._enrolment.open_hand()
         self._completer.start()
         self._notes.start()
         self._ticker.start()
@@ -190,24 +199,22 @@ class Worker:
             concurrency=self._concurrency,
         )
 
-    def _register(self) -> None:
-        definitions = self._butler.tasks()
-        specs = list(self._butler.registry)
+    def _warm_pool(self) -> None:
+        specs = self._butler.registry
         if self.slots.pool and any(spec.options.isolation == "process" for spec in specs):
             self.slots.pool.warm()
-        self._storage.register_tasks(definitions)
-        self._storage.register_worker(
-            WorkerRegistration(
-                id=self.id,
-                name=self.name,
-                host=socket.gethostname(),
-                pid=os.getpid(),
-                supervisor_id=self._supervisor_id,
-                queues=self._queues,
-                tasks=tuple(self._butler.registry.names()),
-                concurrency=self._concurrency,
-                solo=self._solo,
-            )
+
+    def _registration(self, *, supervisor_id: str | None) -> WorkerRegistration:
+        return WorkerRegistration(
+            id=self.id,
+            name=self.name,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            supervisor_id=supervisor_id or self.id,
+            queues=self._queues,
+            tasks=tuple(self._butler.registry.names()),
+            concurrency=self._concurrency,
+            solo=self._solo,
         )
 
     def adopt(self, execution_id: str, list_name: str, *, from_worker: str) -> None:
@@ -279,7 +286,7 @@ class Worker:
         clean = not self._attempts and not unwritten
         self.life.end()
         self.slots.stop()
-        self._leave(clean=clean)
+        self._enrolment.end(clean=clean)
         log_event(logger, logging.INFO, "worker.drained", worker=self.name, clean=clean)
         return clean
 
@@ -299,8 +306,7 @@ class Worker:
         for claimed in won:
             spec = self._butler.registry.find(claimed.task)
             if spec is None:
-                log_event(logger, logging.WARNING, "task.unknown", id=claimed.id, task=claimed.task)
-                self._completer.put(Ending(claimed, hand_back_for_later(claimed, UNKNOWN_TASK)))
+                self._hand_back_unknown(claimed)
                 continue
             limit = self._butler.settings.max_result_bytes
             attempt = Attempt(claimed, spec, claimed_at=now, max_result_bytes=limit)
@@ -314,6 +320,19 @@ class Worker:
                 self.slots.interrupt(superseded, Interrupt.LOST, "claimed anew")
         self._ticker.wake()
         self.slots.submit(attempts)
+
+    def _hand_back_unknown(self, claimed: Claimed) -> None:
+        elsewhere = self._colleagues.know(claimed)
+        log_event(
+            logger,
+            logging.INFO if elsewhere else logging.WARNING,
+            "task.unknown",
+            id=claimed.id,
+            task=claimed.task,
+            known_elsewhere=elsewhere,
+        )
+        transition = hand_back_for_later(claimed, UNKNOWN_TASK, known_elsewhere=elsewhere)
+        self._completer.put(Ending(claimed, transition))
 
     def _ended(self, attempt: Attempt, transition: Transition | None) -> None:
         attempt.over = True
@@ -340,16 +359,6 @@ class Worker:
             if attempt is not None and attempt.claimed.claim_token == claimed.claim_token:
                 del self._attempts[claimed.id]
 
-    def _open_hand(self) -> None:
-        while True:
-            try:
-                self.hand.open()
-            except QueueUnavailable as error:
-                log_event(logger, logging.WARNING, "worker.waiting", error=error)
-                time.sleep(1.0)
-            else:
-                return
-
     def _wait_until_idle(self) -> None:
         while (
             not self._nothing_to_wait_for()
@@ -367,16 +376,6 @@ class Worker:
             attempt.deadline is not None and now > attempt.deadline + self._grace_s
             for attempt in list(self._attempts.values())
         )
-
-    def _leave(self, *, clean: bool) -> None:
-        self._presence.end()
-        if not clean:
-            return
-        try:
-            self.hand.close()
-            self._storage.stop_worker(self.id)
-        except (QueueUnavailable, StorageUnavailable) as error:
-            log_event(logger, logging.WARNING, "worker.not_signed_off", error=error)
 
 
 def worker_name(worker_id: str) -> str:
