@@ -19,7 +19,6 @@ from typing import (
     Generic,
     Self,
     TypeAlias,
-    TypedDict,
     TypeVar,
     Unpack,
     overload,
@@ -29,12 +28,13 @@ from butler.storage.records import Moved
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime, timedelta
+    from datetime import timedelta
 
     from butler.app import Butler
     from butler.executions import Execution, ExecutionStatus
     from butler.function_tasks import FunctionTask
     from butler.handles import Handle
+    from butler.listing import ListFilters
     from butler.options import EnqueueOptions
     from butler.producing import AnyTask, TypedTask
     from butler.results import TaskResult
@@ -54,23 +54,6 @@ Co: TypeAlias = Coroutine[Any, Any, T]
 Moves: TypeAlias = list[Moved]
 Lines: TypeAlias = "list[LogLine]"
 Handles: TypeAlias = "list[AsyncHandle[Res]]"
-
-
-class ListFilters(TypedDict, total=False):
-    """What `Butler.list` takes."""
-
-    status: str | Iterable[str]
-    task: str | None
-    queue: str | None
-    tag: str | None
-    user_id: str | None
-    parent_id: str | None
-    unique_key: str | None
-    text: str | None
-    created_after: datetime | None
-    created_before: datetime | None
-    cursor: str | None
-    limit: int
 
 
 class AsyncHandle(Generic[R_co]):

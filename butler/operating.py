@@ -8,29 +8,29 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Unpack
 
 from butler.blocking import warn_if_loop_blocked
-from butler.errors import ExecutionNotFound, IllegalTransition, InvalidOption
+from butler.errors import ExecutionNotFound, IllegalTransition, RecurringJobNotFound
 from butler.executions import ExecutionStatus
 from butler.handles import Handle
 from butler.ids import is_id, new_id
 from butler.lifecycle import RETRYABLE
-from butler.options import check_aware
+from butler.listing import execution_query
 from butler.storage.base import MAX_BATCH
-from butler.storage.records import ExecutionQuery, Moved, NewExecution
+from butler.storage.records import Moved, NewExecution
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from datetime import datetime
 
     from butler.clock import Clock
     from butler.executions import Execution
     from butler.listening import Listener
+    from butler.listing import ListFilters
     from butler.pushing import Pusher
     from butler.storage.base import Storage
     from butler.storage.logs import LogLine
-    from butler.storage.records import Page, QueueEntry
+    from butler.storage.records import ExecutionQuery, Page, QueueEntry
     from butler.trees import ExecutionTree
 
 T = TypeVar("T")
@@ -38,8 +38,6 @@ T = TypeVar("T")
 # Inside the class ``list`` is a method.
 Moves: TypeAlias = list[Moved]
 Lines: TypeAlias = "list[LogLine]"
-
-MAX_PAGE = 1_000
 
 
 class Operator(ABC):
@@ -97,46 +95,25 @@ class Operator(ABC):
             raise ExecutionNotFound(execution_id)
         return execution
 
-    def list(
-        self,
-        *,
-        status: str | Iterable[str] = (),
-        task: str | None = None,
-        queue: str | None = None,
-        tag: str | None = None,
-        user_id: str | None = None,
-        parent_id: str | None = None,
-        unique_key: str | None = None,
-        text: str | None = None,
-        created_after: datetime | None = None,
-        created_before: datetime | None = None,
-        cursor: str | None = None,
-        limit: int = 100,
-    ) -> Page:
-        """A page of executions, newest first, without their attempts; every filter must hold.
+    def list(self, **filters: Unpack[ListFilters]) -> Page:
+        """A page of executions, newest first, without their attempts; see `ListFilters`.
 
-        ``status`` is one status or several. ``text`` is looked for in the error message.
-        ``cursor`` is the ``next_cursor`` of the page before, ``limit`` is 1..1000. Raises
-        `InvalidOption`.
+        Some filters are held against one execution after the other. Where that takes too long the
+        page ends early and is ``truncated``: go on with its cursor. Raises `InvalidOption`, and
+        `RecurringJobNotFound`.
         """
         warn_if_loop_blocked("butler.list()", awaited="await butler.aio.list(...)")
-        if not 1 <= limit <= MAX_PAGE:
-            raise InvalidOption(f"limit must be in 1..{MAX_PAGE}, got {limit!r}")
-        query = ExecutionQuery(
-            status=_statuses(status),
-            task=task,
-            queue=queue,
-            tag=tag,
-            user_id=user_id,
-            parent_id=parent_id,
-            unique_key=unique_key,
-            text=text,
-            created_after=_aware_or_none("created_after", created_after),
-            created_before=_aware_or_none("created_before", created_before),
-            after=cursor,
-            limit=limit,
-        )
-        return self.storage.find(query)
+        return self.storage.find(self.query(**filters))
+
+    def query(self, **filters: Unpack[ListFilters]) -> ExecutionQuery:
+        """What `list` asks the ledger; raises what it does."""
+        job = filters.pop("recurring_job", None)
+        if job is None:
+            return execution_query(**filters)
+        found = self.storage.get_recurring(ids=[job] if is_id(job) else [], names=[job])
+        if not found:
+            raise RecurringJobNotFound(job)
+        return execution_query(recurring_job_id=found[0].id, **filters)
 
     def logs(self, execution_id: str, *, after: int | None = None, limit: int = 1_000) -> Lines:
         """What an execution has logged, oldest first; empty where there is no such execution.
@@ -283,16 +260,3 @@ def _why_not_retried(move: Moved) -> str:
         f"only a failed or cancelled execution can be retried, {move.id} is {move.before}; "
         "rerun() makes a new execution of any"
     )
-
-
-def _statuses(status: str | Iterable[str]) -> frozenset[ExecutionStatus]:
-    given = [status] if isinstance(status, str) else status
-    try:
-        return frozenset(ExecutionStatus(item) for item in given)
-    except ValueError as error:
-        known = ", ".join(item.value for item in ExecutionStatus)
-        raise InvalidOption(f"status must be one of {known}: {error}") from None
-
-
-def _aware_or_none(option: str, value: datetime | None) -> datetime | None:
-    return None if value is None else check_aware(option, value)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
+from butler.storage.access import AccessStorage
 from butler.storage.families import FamilyStorage
 from butler.storage.logs import LogStorage
 from butler.storage.pruning import PrunableStorage
@@ -62,7 +63,9 @@ class Listening(Protocol):
 
 
 @runtime_checkable
-class Storage(RecurringStorage, PrunableStorage, LogStorage, FamilyStorage, Protocol):
+class Storage(
+    RecurringStorage, PrunableStorage, LogStorage, FamilyStorage, AccessStorage, Protocol
+):
     """A ledger of executions."""
 
     # Set-up

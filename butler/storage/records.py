@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from butler.executions import Execution, ExecutionStatus, Priority, Progress
+from butler.scopes import EVERYTHING, Scope
+from butler.storage.finding import ROWS_SCANNED
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -232,7 +234,10 @@ class ExecutionQuery:
     """Which executions to list, newest first; every filter that is given must hold.
 
     ``after`` is the ``next_cursor`` of the page before. ``limit`` is 1..1000. ``text`` is looked
-    for in the error message, without regard to case.
+    for in the error message, without regard to case. ``request`` holds places in the request and
+    the scalars that must stand there, as JSON writes them. At most ``scan`` rows are held against
+    filters that no index answers. ``with_request`` and ``with_result`` False leave those out, which
+    may be large.
     """
 
     status: frozenset[ExecutionStatus] = frozenset()
@@ -241,20 +246,35 @@ class ExecutionQuery:
     tag: str | None = None
     user_id: str | None = None
     parent_id: str | None = None
+    recurring_job_id: str | None = None
     unique_key: str | None = None
     text: str | None = None
+    request: tuple[tuple[tuple[str, ...], str], ...] = ()
     created_after: datetime | None = None
     created_before: datetime | None = None
+    started_after: datetime | None = None
+    started_before: datetime | None = None
+    finished_after: datetime | None = None
+    finished_before: datetime | None = None
+    within: Scope = EVERYTHING
     after: str | None = None
     limit: int = 100
+    scan: int = ROWS_SCANNED
+    with_request: bool = True
+    with_result: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """A page of executions; ``next_cursor`` is None on the last one."""
+    """A page of executions; ``next_cursor`` is None on the last one.
+
+    ``truncated`` is true where it ends because as many rows were looked at as may be, not because
+    it is full: go on with the cursor.
+    """
 
     executions: tuple[Execution, ...]
     next_cursor: str | None
+    truncated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

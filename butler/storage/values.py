@@ -8,6 +8,7 @@ jsonb.
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -55,6 +56,19 @@ def transition_refusal(transition: Transition) -> str | None:
 def clean_text(text: str | None) -> str | None:
     """The text with what cannot be stored replaced, for words that are never refused."""
     return None if text is None else _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def clean_json(value: Any) -> Any:
+    """A JSON value with each text in it cleaned; infinities and their kin become None."""
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, dict):
+        return {clean_text(str(key)): clean_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean_json(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
 
 
 def check_insertable(executions: Sequence[NewExecution]) -> None:

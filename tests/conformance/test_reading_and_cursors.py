@@ -3,12 +3,16 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+import recurring_kit
 from ledger_driver import fail, new_execution
 
 from butler.errors import ButlerError
 from butler.executions import ErrorRecord, ExecutionStatus
 from butler.ids import new_id
+from butler.recurring.job import FireOutcome
+from butler.scopes import Scope
 from butler.storage.records import ExecutionQuery
+from butler.storage.recurring_records import FireRow, RecurringStep
 
 S = ExecutionStatus
 
@@ -195,3 +199,123 @@ def test_counting_obeys_the_filters(storage, ledger):
     ledger.put_in(S.QUEUED)
     assert storage.count(ExecutionQuery(queue="mail")) == {S.FAILED: 1, S.QUEUED: 1}
     assert storage.count(ExecutionQuery(status=frozenset({S.FAILED}))) == {S.FAILED: 1}
+
+
+def test_finding_the_executions_of_a_recurring_job(storage, ledger):
+    ledger.enqueue()
+    job, fired = fired_job(storage)
+    assert [fired] == found(storage, recurring_job_id=job)
+    assert found(storage, recurring_job_id=new_id()) == []
+    assert found(storage, recurring_job_id="nonsense") == []
+    assert storage.count(ExecutionQuery(recurring_job_id=job)) == {S.QUEUED: 1}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "hit"),
+    [
+        (("to",), "ada", True),
+        (("to",), "ad", False),
+        (("to",), '"ada"', False),
+        (("size",), "7", True),
+        (("size",), "7.0", False),
+        (("ratio",), "1.50", True),
+        (("urgent",), "true", True),
+        (("none",), "null", False),
+        (("absent",), "ada", False),
+        (("lines",), '["a"]', False),
+        (("lines", "0"), "a", True),
+        (("lines", "1"), "a", False),
+        (("by", "name"), "bob", True),
+        (("by",), "bob", False),
+        (("to", "0"), "a", False),
+        (("size", "0"), "7", False),
+        (("to\0",), "ada", False),
+    ],
+)
+def test_finding_by_a_field_of_the_request(storage, ledger, path, value, hit):
+    request = (
+        '{"to": "ada", "size": 7, "ratio": 1.50, "urgent": true, "none": null, "lines": ["a"], '
+        '"by": {"name": "bob"}}'
+    )
+    id_ = ledger.enqueue(request=request)
+    ledger.enqueue(request=None)
+    assert ([id_] if hit else []) == found(storage, request=((path, value),))
+
+
+def test_finding_by_several_fields_of_the_request(storage, ledger):
+    wanted = ledger.enqueue(request='{"to": "ada", "n": 1}')
+    ledger.enqueue(request='{"to": "ada", "n": 2}')
+    assert [wanted] == found(storage, request=((("to",), "ada"), (("n",), "1")))
+
+
+def test_finding_by_start_and_end(storage, ledger):
+    waiting, over = ledger.enqueue(), ledger.put_in(S.SUCCEEDED)
+    read = ledger.get(over)
+    later = timedelta(seconds=1)
+    assert [over] == found(storage, started_after=read.started_at)
+    assert found(storage, started_before=read.started_at) == []
+    assert [over] == found(storage, finished_before=read.finished_at + later)
+    assert found(storage, finished_after=read.finished_at + later) == []
+    assert waiting not in found(storage, finished_after=read.created_at)
+
+
+@pytest.mark.parametrize(
+    ("within", "hits"),
+    [
+        (Scope(), [0, 1, 2]),
+        (Scope(queues=frozenset({"mail"})), [0, 1]),
+        (Scope(tags=frozenset({"x", "y"})), [1, 2]),
+        (Scope(queues=frozenset({"mail", "none"}), tags=frozenset({"x"})), [1]),
+        (Scope(queues=frozenset({"\0"})), []),
+    ],
+)
+def test_a_scope_hides_what_is_outside(storage, ledger, within, hits):
+    ids = [
+        ledger.enqueue(queue="mail"),
+        ledger.enqueue(queue="mail", tags=("x", "z")),
+        ledger.enqueue(tags=("y",)),
+    ]
+    assert [ids[index] for index in reversed(hits)] == found(storage, within=within)
+    assert sum(storage.count(ExecutionQuery(within=within)).values()) == len(hits)
+
+
+def test_a_page_ends_where_enough_rows_were_looked_at_and_goes_on_from_there(storage, ledger):
+    wanted = ledger.enqueue(queue="mail")
+    others = [ledger.enqueue() for _ in range(5)]
+    first = storage.find(ExecutionQuery(queue="mail", scan=3))
+    assert (first.executions, first.truncated, first.next_cursor) == ((), True, others[2])
+    second = storage.find(ExecutionQuery(queue="mail", scan=3, after=first.next_cursor))
+    assert ([each.id for each in second.executions], second.truncated) == ([wanted], True)
+    third = storage.find(ExecutionQuery(queue="mail", scan=3, after=second.next_cursor))
+    assert (third.executions, third.truncated, third.next_cursor) == ((), False, None)
+
+
+def test_filters_with_an_index_look_at_what_they_find_alone(storage, ledger):
+    failed = ledger.put_in(S.FAILED, queue="mail")
+    mine = ledger.enqueue(user_id="u")
+    for _ in range(5):
+        ledger.enqueue()
+    bad = frozenset({S.FAILED})
+    assert [failed] == found(storage, status=bad, scan=2)
+    assert [failed] == found(storage, status=bad, queue="mail", task="Send Mail", scan=2)
+    assert [mine] == found(storage, user_id="u", scan=2)
+    assert not storage.find(ExecutionQuery(user_id="u", queue="default", scan=2)).truncated
+
+
+def test_what_may_be_large_is_left_out_where_it_is_not_wanted(storage, ledger):
+    id_ = ledger.put_in(S.SUCCEEDED, request='{"n": 1}')
+    [lean] = storage.find(ExecutionQuery(with_request=False, with_result=False)).executions
+    assert (lean.id, lean.request, lean.result) == (id_, None, None)
+    [full] = storage.find(ExecutionQuery()).executions
+    assert full.request == {"n": 1}
+
+
+def fired_job(storage):
+    """A recurring job's id, and that of the execution of its one fire."""
+    new, definition = new_execution(), recurring_kit.definition()
+    assert storage.insert_recurring([definition]) == [True]
+    fire = FireRow(fire_at=storage.now(), outcome=FireOutcome.FIRED, manual=True, execution=new)
+    step = RecurringStep(job_id=definition.id, version=None, fires=(fire,), tracks=False)
+    [reply] = storage.fire_recurring([step])
+    assert reply.entries
+    return definition.id, new.id

@@ -50,6 +50,7 @@ class MemoryRecurring:
     _seat: LeaderSeat
 
     def __init__(self) -> None:
+        super().__init__()
         self._jobs = JobTable()
 
     def now(self) -> datetime:
@@ -180,6 +181,14 @@ class MemoryRecurring:
             return [cancel_one(self._rows, self._workers, id_, now=now) for id_ in ids]
 
     # What the methods above share; the lock is held.
+
+    def _fired_by(self, job_id: str | None) -> frozenset[str] | None:
+        """The executions of this job's fires; None where none is asked for."""
+        if job_id is None:
+            return None
+        job = self._jobs.get(job_id)
+        fires = [] if job is None else job.recorded.values()
+        return frozenset(fire.execution_id for fire in fires if fire.execution_id is not None)
 
     def _change(self, change: RecurringChange) -> bool:
         row = self._jobs.get(change.definition.id)

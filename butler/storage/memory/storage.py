@@ -22,6 +22,7 @@ from butler.errors import InvalidOption
 from butler.executions import ExecutionStatus
 from butler.ids import new_token
 from butler.storage.base import MAX_BATCH
+from butler.storage.memory.access import MemoryAccess
 from butler.storage.memory.attempts import claim_one, finish_one, report_one
 from butler.storage.memory.keys import due_at, take_over
 from butler.storage.memory.logs import MemoryLogs
@@ -64,7 +65,7 @@ if TYPE_CHECKING:
 _S = ExecutionStatus
 
 
-class MemoryStorage(MemoryRecurring, MemoryPruning, MemoryLogs):
+class MemoryStorage(MemoryRecurring, MemoryPruning, MemoryLogs, MemoryAccess):
     """A `Storage` that lives and dies with its process; ``clock`` is the ledger's now.
 
     ``max_progress_updates`` caps the recorded progress of one execution, over all its attempts.
@@ -131,12 +132,13 @@ class MemoryStorage(MemoryRecurring, MemoryPruning, MemoryLogs):
     def find(self, query: ExecutionQuery) -> Page:
         """A page of executions, newest first."""
         with self._lock:
-            return find_page(self._rows, query)
+            return find_page(self._rows, query, fired=self._fired_by(query.recurring_job_id))
 
     def count(self, query: ExecutionQuery) -> dict[ExecutionStatus, int]:
         """How many executions match, by status."""
         with self._lock:
-            return count_by_status(self._rows, query)
+            fired = self._fired_by(query.recurring_job_id)
+            return count_by_status(self._rows, query, fired=fired)
 
     def events(self, execution_id: str) -> list[ExecutionEvent]:
         """The recorded progress of an execution, oldest first."""

@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import json
+import uuid
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from butler.errors import InvalidOption
 from butler.executions import ExecutionStatus
+from butler.storage.finding import finds_status, finds_task, must_scan
 from butler.storage.postgres import literals, rows
 from butler.storage.records import Page
 from butler.storage.values import text_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from butler.executions import Execution
     from butler.storage.postgres.connections import PostgresConnections
     from butler.storage.records import ExecutionEvent, ExecutionQuery, Standing, TaskDefinition
 
 MAX_PAGE = 1_000
+_TIMES = (
+    "created_after",
+    "created_before",
+    "started_after",
+    "started_before",
+    "finished_after",
+    "finished_before",
+)
+# Ids carry the time of whoever made them, rows the server's: no producer is further off than this.
+_CLOCKS_DIFFER = timedelta(hours=1)
 
 
 class PostgresReads:
@@ -53,13 +67,20 @@ class PostgresReads:
             raise InvalidOption(f"after must be the next_cursor of a page, got {query.after!r}")
         if _finds_nothing(query):
             return Page(executions=(), next_cursor=None)
-        params = _filters(query) | {"after": query.after, "limit": str(query.limit + 1)}
+        params = _filters(query) | _page(query)
         found = self._connections.run("find", params)
         shown = found[: query.limit]
-        return Page(
-            executions=tuple(rows.execution(row) for row in shown),
-            next_cursor=shown[-1][0] if len(found) > query.limit else None,
-        )
+        executions = tuple(rows.execution(row) for row in shown)
+        if len(found) > query.limit:
+            return Page(executions=executions, next_cursor=shown[-1][0])
+        last = self._last_scanned(params) if must_scan(query) else None
+        return Page(executions=executions, next_cursor=last, truncated=last is not None)
+
+    def _last_scanned(self, params: dict[str, Any]) -> str | None:
+        """Where a page ended that was not filled; None where there was no more to look at."""
+        for row in self._connections.run("find_scanned", params):
+            return str(row[0])
+        return None
 
     def count(self, query: ExecutionQuery) -> dict[ExecutionStatus, int]:
         """How many executions match, for each status that has any."""
@@ -98,26 +119,74 @@ class PostgresReads:
 
 def _finds_nothing(query: ExecutionQuery) -> bool:
     """Whether a filter holds what no row can: an id that is none, text with NUL or surrogates."""
-    if query.parent_id is not None and not literals.is_uuid(query.parent_id):
+    ids = (query.parent_id, query.recurring_job_id)
+    if any(id_ is not None and not literals.is_uuid(id_) for id_ in ids):
         return True
-    words = (query.task, query.queue, query.tag, query.user_id, query.unique_key, query.text)
+    words = [query.task, query.queue, query.tag, query.user_id, query.unique_key, query.text]
+    for path, value in query.request:
+        words += [*path, value]
+    words += [*query.within.queues, *query.within.tags]
     return any(text_refusal(word) is not None for word in words)
 
 
 def _filters(query: ExecutionQuery) -> dict[str, Any]:
-    after, before = query.created_after, query.created_before
+    statuses = literals.texts(sorted(query.status)) if query.status else None
+    by_index, within = finds_status(query), query.within
+    fields = [{"path": path, "value": value} for path, value in query.request]
     return {
-        "statuses": literals.texts(sorted(query.status)) if query.status else None,
-        "task": query.task,
+        "found_statuses": statuses if by_index else None,
+        "statuses": None if by_index else statuses,
+        "found_task": query.task if finds_task(query) else None,
+        "task": None if finds_task(query) else query.task,
         "queue": query.queue,
         "tag": query.tag,
         "user_id": query.user_id,
         "parent_id": query.parent_id,
+        "recurring_job_id": query.recurring_job_id,
         "unique_key": query.unique_key,
         "text": None if query.text is None else f"%{_without_wildcards(query.text)}%",
-        "created_after": None if after is None else after.isoformat(),
-        "created_before": None if before is None else before.isoformat(),
+        "request": json.dumps(fields) if fields else None,
+        "queues_within": literals.texts(sorted(within.queues)) if within.queues else None,
+        "tags_within": literals.texts(sorted(within.tags)) if within.tags else None,
+        **{name: _time(getattr(query, name)) for name in _TIMES},
+        "from_id": _id_at(query.created_after, slack=-_CLOCKS_DIFFER),
+        "to_id": _id_at(_first_end(query), slack=_CLOCKS_DIFFER),
     }
+
+
+def _page(query: ExecutionQuery) -> dict[str, Any]:
+    return {
+        "after": query.after,
+        "limit": str(query.limit + 1),
+        # Without filters the first rows are the page.
+        "scan": str(query.scan if must_scan(query) else query.limit + 1),
+        "skipped": str(query.scan - 1),
+        "with_request": query.with_request,
+        "with_result": query.with_result,
+    }
+
+
+def _time(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
+
+
+def _first_end(query: ExecutionQuery) -> datetime | None:
+    """What started or ended before then was created before."""
+    ends = (query.created_before, query.started_before, query.finished_before)
+    return min((end for end in ends if end is not None), default=None)
+
+
+def _id_at(moment: datetime | None, *, slack: timedelta) -> str | None:
+    """The least id of that time: ids begin with the time at which somebody made them."""
+    if moment is None:
+        return None
+    try:
+        milliseconds = int((moment + slack).timestamp() * 1000)
+    except OverflowError:
+        return None
+    if not 0 <= milliseconds < 1 << 48:
+        return None
+    return str(uuid.UUID(int=milliseconds << 80))
 
 
 def _without_wildcards(text: str) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from butler.errors import InvalidOption, SchemaOutdated
 from butler.storage.base import MAX_BATCH
+from butler.storage.postgres.access import PostgresAccess
 from butler.storage.postgres.attempts import PostgresAttempts
 from butler.storage.postgres.connections import PostgresConnections
 from butler.storage.postgres.due_listener import DueListener
@@ -59,7 +60,7 @@ if TYPE_CHECKING:
     )
 
 
-class PostgresStorage(PostgresRecurring, PostgresPruning, PostgresLogs):
+class PostgresStorage(PostgresRecurring, PostgresPruning, PostgresLogs, PostgresAccess):
     """A `Storage` in the given database, in tables of a schema of their own.
 
     ``command_timeout_s`` (> 0) is how long a call tries, reconnecting and repeating, before it
