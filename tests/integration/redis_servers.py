@@ -3,6 +3,7 @@
 import contextlib
 import os
 import select
+import shutil
 import socket
 import ssl
 import subprocess
@@ -152,9 +153,8 @@ class TlsProxy:
 def system_redis_with_tls():
     """The machine's own redis-server, if it speaks TLS; None where there is none."""
     for folder in (*os.environ["PATH"].split(os.pathsep), "/usr/bin", "/usr/local/bin"):
-        program = Path(folder, "redis-server")
-        if program.exists():
+        if program := shutil.which("redis-server", path=folder):
             linked = subprocess.run(["ldd", program], capture_output=True, text=True, check=False)
             if "libssl" in linked.stdout:
-                return program
+                return Path(program)
     return None

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from fleet import live_workers, wait_for
 from fleet_app import Item
-from namespaces import children_of, is_zombie, popen_as_pid_one
+from namespaces import children_of, is_zombie, need_root_and, popen_as_pid_one
 
 from butler.pid_one import LOOK_EVERY_S, OrphanReaper, obey_sigterm
 
@@ -76,6 +76,7 @@ def test_away_from_pid_one_nothing_is_reaped_and_no_handler_is_installed(time, d
 @pytest.fixture
 def start(fleet, tmp_path):
     """Starts one of our commands as PID 1; returns its process, and its pid as seen from here."""
+    need_root_and("unshare")
     started = []
 
     def start(*command):
