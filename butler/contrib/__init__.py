@@ -1,0 +1,1 @@
+"""Butler inside of web frameworks that have applications, settings and commands of their own."""

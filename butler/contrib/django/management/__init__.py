@@ -1,0 +1,1 @@
+"""Django's way to find the commands of an app."""
