@@ -104,6 +104,12 @@ class Attempt:
             return self.claimed.timeout_s
         return self.spec.options.timeout_s
 
+    def start_clock(self, now: float) -> None:
+        """Its time begins to run, at this boot time."""
+        timeout_s = self.timeout_s
+        if timeout_s is not None:
+            self.deadline = now + timeout_s
+
 
 @dataclass(frozen=True, slots=True)
 class Returned:

@@ -6,7 +6,7 @@ ran into an interrupt is not.
 
 Processes are spawned, not forked: a worker has threads, and a fork of those inherits locks that
 nobody will release. To hide the half second a start costs, one more is started whenever the last
-idle one is taken.
+idle one is taken. The time limit of an attempt counts from when its process is ready.
 
 The slot's thread waits for the process. An interrupt reaches the task as an exception in its main
 thread; when it is still running ``grace_s`` later, the process is killed.
@@ -26,6 +26,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from butler.clock import SYSTEM_CLOCK
 from butler.errors import AttemptCancelled
 from butler.executions import AttemptOutcome, ErrorRecord
 from butler.lifecycle import fail_or_retry, hand_back
@@ -141,6 +142,7 @@ class ProcessPool:
                 attempt.process = process
                 if attempt.interrupt is not None:
                     return _interrupted(attempt)
+                attempt.start_clock(SYSTEM_CLOCK.monotonic())
             process.line.send(
                 "run",
                 claimed=claimed_to_json(attempt.claimed),

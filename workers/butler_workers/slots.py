@@ -205,9 +205,9 @@ class Slots:
         now = self._clock.monotonic()
         attempt.started_at = now
         attempt.started_wall = datetime.now(UTC)
-        timeout_s = attempt.timeout_s
-        if timeout_s is not None:
-            attempt.deadline = now + timeout_s
+        # The clock of one with a process of its own starts when that is ready: see `isolation`.
+        if not (self.pool and attempt.in_process):
+            attempt.start_clock(now)
         if self._started is not None:
             self._note_start(attempt)
         try:
@@ -219,9 +219,7 @@ class Slots:
     def _note_start(self, attempt: Attempt) -> None:
         """Before the task's first line: a crash must find what was running."""
         assert self._started is not None
-        until = None
-        if attempt.deadline is not None and not (self.pool and attempt.in_process):
-            until = attempt.deadline + self._grace_s
+        until = None if attempt.deadline is None else attempt.deadline + self._grace_s
         claimed = attempt.claimed
         attempt.entry = self._started.start(claimed.id, claimed.attempt, until)
 
