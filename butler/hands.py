@@ -15,8 +15,9 @@ import time
 import zlib
 from base64 import b64encode
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, Self
 
+from butler.executions import ExecutionStatus
 from butler.queues import (
     FAILED_TTL_S,
     WireKeys,
@@ -34,12 +35,46 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-    from butler.executions import Priority
+    from butler.executions import ErrorRecord, Priority
 
 FINISHED_TTL_S = 60
 FINISHED_KEPT = 1_000
 ANNOUNCED_TTL_S = 90
 POP_MEMORY_S = 60
+
+
+# What RQ's tools call a state in which no worker holds the execution and no list has it.
+RQ_STATUS = {
+    ExecutionStatus.SUCCEEDED: "finished",
+    ExecutionStatus.FAILED: "failed",
+    ExecutionStatus.CANCELLED: "canceled",
+    ExecutionStatus.SCHEDULED: "scheduled",
+    ExecutionStatus.RETRYING: "scheduled",
+}
+
+
+class OnWire(Protocol):
+    """What says where an attempt is on the wire: a claim, a queue's entry, an announcement."""
+
+    @property
+    def id(self) -> str:
+        """The execution's."""
+        ...
+
+    @property
+    def attempt(self) -> int:
+        """Its number."""
+        ...
+
+    @property
+    def queue(self) -> str:
+        """With the priority, its list."""
+        ...
+
+    @property
+    def priority(self) -> Priority:
+        """With the queue, its list."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +87,18 @@ class Settled:
     priority: Priority
     status: str
     error: str = ""
+
+    @classmethod
+    def of(cls, attempt: OnWire, status: ExecutionStatus, error: ErrorRecord | None) -> Self:
+        """An attempt whose end left its execution in this state, one of `RQ_STATUS`."""
+        return cls(
+            id=attempt.id,
+            attempt=attempt.attempt,
+            queue=attempt.queue,
+            priority=attempt.priority,
+            status=RQ_STATUS[status],
+            error=(error.traceback or f"{error.type}: {error.message}") if error else "",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +120,7 @@ class Hand:
     """
 
     def __init__(
-        self, redis: Redis, *, worker_id: str, worker_name: str, queues: Sequence[str]
+        self, redis: Redis, *, worker_id: str, worker_name: str, queues: Sequence[str] = ()
     ) -> None:
         self.redis = redis
         self.worker_id = worker_id
@@ -173,10 +220,10 @@ class Hand:
         with wire_errors("announcement"):
             self._announce(keys=keys, args=args)
 
-    def retract(self, announcements: Sequence[Announcement]) -> None:
+    def retract(self, announced: Sequence[OnWire]) -> None:
         """Remove what `announce` wrote; keyed by attempt, so it can hurt no newer one."""
         with wire_errors("retraction"), self.redis.pipeline(transaction=False) as pipe:
-            for item in announcements:
+            for item in announced:
                 name, member = list_name(item.queue, item.priority), f"{item.id}:{item.attempt}"
                 pipe.zrem(WireKeys.registry("wip", name), member)
                 pipe.delete(WireKeys.execution(item.id, item.attempt))
@@ -241,6 +288,16 @@ class Hands:
             self.redis.delete(WireKeys.hand(worker_id), WireKeys.popped(worker_id))
             self.redis.srem(WireKeys.hands, worker_id)
         return moved
+
+    def unregister(self, worker_name: str, queues: Sequence[str]) -> None:
+        """Remove a dead worker from what RQ's tools list, as its own end would have."""
+        key = WireKeys.worker(worker_name)
+        with wire_errors("worker's end"), self.redis.pipeline() as pipe:
+            pipe.srem(WireKeys.workers, key)
+            for name in (name for queue in queues for name in list_names(queue)):
+                pipe.srem(WireKeys.workers_of(name), key)
+            pipe.delete(key, WireKeys.worker_executions(worker_name))
+            pipe.execute()
 
 
 def give_back(redis: Redis, worker_id: str, name: str, ids: Sequence[str]) -> int:

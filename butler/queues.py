@@ -59,6 +59,7 @@ class WireKeys:
     """The names of all keys on the wire; RQ's and ours carry RQ's prefix."""
 
     queues = f"{RQ_KEY_PREFIX}:queues"
+    workers = f"{RQ_KEY_PREFIX}:workers"
     suspended = f"{RQ_KEY_PREFIX}:suspended"
     epoch = f"{OUR_PREFIX}:epoch"
     hands = f"{OUR_PREFIX}:hands"
@@ -88,6 +89,11 @@ class WireKeys:
     def worker(name: str) -> str:
         """Hash of one worker."""
         return f"{RQ_KEY_PREFIX}:worker:{name}"
+
+    @staticmethod
+    def workers_of(name: str) -> str:
+        """Set of the workers that serve one list."""
+        return f"{RQ_KEY_PREFIX}:workers:{name}"
 
     @staticmethod
     def worker_executions(name: str) -> str:

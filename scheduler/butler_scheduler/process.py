@@ -7,7 +7,6 @@ import os
 import socket
 import threading
 import time
-from functools import partial
 from typing import TYPE_CHECKING
 
 from redis import RedisError
@@ -33,7 +32,7 @@ from butler_scheduler.pruner import Pruner
 from butler_scheduler.reconciler import Reconciler
 from butler_scheduler.recurring import Recurring
 from butler_scheduler.rescuer import WORKER_LEASE_S, Rescuer
-from butler_scheduler.rq_bridge import RqBridge, unregister_worker
+from butler_scheduler.rq_bridge import RqBridge
 from butler_scheduler.rq_orders import RqOrders
 from butler_scheduler.rq_registries import RqRegistries
 from butler_scheduler.stager import Stager
@@ -167,7 +166,7 @@ class SchedulerProcess:
                 storage,
                 recovery=recovery,
                 leader=leader,
-                unregister=partial(unregister_worker, redis),
+                unregister=hands.unregister,
                 lease_s=self._worker_lease_s,
                 clock=clock,
             ),

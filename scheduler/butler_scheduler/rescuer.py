@@ -115,7 +115,9 @@ class Rescuer(Service):
                 attempt, reason=f"worker {pulse.name} was silent for {self._lease_s:g} s"
             )
 
-        ended = self._recovery.recover(pulse.id, decide, counter=pulse.counter)
+        ended = self._recovery.recover(
+            pulse.id, decide, worker_name=pulse.name, counter=pulse.counter
+        )
         if ended is None:
             return False
         self._log("rescuer.rescued", pulse, ended=ended)
@@ -127,7 +129,7 @@ class Rescuer(Service):
         def decide(attempt: RunningAttempt) -> lifecycle.Transition:
             return lifecycle.lose(attempt, reason=f"worker {pulse.name} is {state}")
 
-        ended = self._recovery.end_attempts(pulse.id, decide)
+        ended = self._recovery.end_attempts(pulse.id, decide, worker_name=pulse.name)
         if ended:
             self._log("rescuer.swept", pulse, ended=ended)
 

@@ -24,18 +24,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from redis.exceptions import ConnectionError, TimeoutError  # noqa: A004 - redis-py's names
 from rq.exceptions import NoSuchJobError
-from rq.worker_registration import REDIS_WORKER_KEYS, WORKERS_BY_QUEUE_KEY
 from rq_scheduler import Scheduler
 from rq_scheduler.utils import get_next_scheduled_time, to_unix
 
 from butler.clock import SYSTEM_CLOCK
 from butler.log import log_event
-from butler.queues import WireKeys, as_text, list_names, wire_errors
+from butler.queues import as_text, wire_errors
 from butler_scheduler.service import Service
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from redis import Redis
     from rq.job import Job
 
@@ -203,17 +200,3 @@ class RqBridge(Service):
         """Register this scheduler's death."""
         with wire_errors("rq-scheduler's part"):
             self.scheduler.register_death()
-
-
-def unregister_worker(redis: Redis, name: str, queues: Sequence[str]) -> None:
-    """Remove a dead worker from what ``rq info`` and dashboards show, as its own end would have.
-
-    Raises `QueueUnavailable`.
-    """
-    key = WireKeys.worker(name)
-    with wire_errors("worker's end"), redis.pipeline() as pipe:
-        pipe.srem(REDIS_WORKER_KEYS, key)
-        for list_name in (name for queue in queues for name in list_names(queue)):
-            pipe.srem(WORKERS_BY_QUEUE_KEY % list_name, key)
-        pipe.delete(key, WireKeys.worker_executions(name))
-        pipe.execute()

@@ -2,12 +2,12 @@ import contextlib
 
 import pytest
 from butler_scheduler.rescuer import SWEEP_AFTER_S, Rescuer
-from butler_scheduler.rq_bridge import unregister_worker
 from butler_scheduler.stray_hands import StrayHands
-from scheduler_kit import Bench
+from scheduler_kit import START, Bench
 
 from butler.errors import QueueUnavailable, StorageUnavailable
-from butler.executions import AttemptOutcome
+from butler.executions import AttemptOutcome, Priority
+from butler.hands import Announcement
 from butler.queues import WireKeys
 
 LEASE_S = 15.0
@@ -224,12 +224,33 @@ def test_a_rescued_worker_disappears_from_rqs_registrations(bench):
     for key in keys:
         bench.redis.sadd(key, "rq:worker:host.1", "rq:worker:other")
     bench.redis.hset("rq:worker:host.1", "birth", "x")
-    rescuer = new_rescuer(
-        bench, unregister=lambda name, queues: unregister_worker(bench.redis, name, queues)
-    )
+    rescuer = new_rescuer(bench, unregister=bench.hands.unregister)
     watch(bench, rescuer, LEASE_S + 1)
     assert [bench.redis.smembers(key) for key in keys] == [{b"rq:worker:other"}] * len(keys)
     assert not bench.redis.exists("rq:worker:host.1")
+
+
+def test_what_ends_with_its_worker_is_shown_as_that_and_no_longer_as_running(bench, rescuer):
+    hand = bench.worker("w1")
+    cancelled, again = bench.enqueue(2, push=True)
+    bench.run(hand)
+    hand.announce(
+        [
+            Announcement(
+                id=id_, attempt=1, queue="default", priority=Priority.NORMAL, started_at=START
+            )
+            for id_ in (cancelled, again)
+        ]
+    )
+    bench.ledger.memory.cancel([cancelled])
+    watch(bench, rescuer, LEASE_S + 1)
+    assert bench.statuses() == {"cancelled": 1, "queued": 1}
+    shown = [bench.redis.hget(f"rq:job:{id_}", "status") for id_ in (cancelled, again)]
+    assert shown == [b"canceled", b"queued"]
+    assert bench.redis.ttl(f"rq:job:{cancelled}") > 0
+    assert bench.waiting() == [again]
+    assert bench.redis.keys("rq:wip:*") + bench.redis.keys("rq:execution*") == []
+    assert bench.redis.keys("rq:worker:*:executions") == []
 
 
 def test_a_name_that_a_live_worker_has_taken_over_stays_registered(bench):

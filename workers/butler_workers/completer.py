@@ -47,14 +47,6 @@ BATCH = 500
 RETRY_PAUSE_S = 0.5
 KEPT_UNSETTLED = 10_000
 
-_RQ_STATUS = {
-    ExecutionStatus.SUCCEEDED: "finished",
-    ExecutionStatus.FAILED: "failed",
-    ExecutionStatus.CANCELLED: "canceled",
-    ExecutionStatus.SCHEDULED: "scheduled",
-    ExecutionStatus.RETRYING: "scheduled",
-}
-
 _COUNTED_AS = {
     ExecutionStatus.SUCCEEDED: "succeeded",
     ExecutionStatus.FAILED: "failed",
@@ -231,7 +223,8 @@ class Completer:
             elif item.status is ExecutionStatus.QUEUED:
                 queued.append(item.entry)
             elif item.status is not None:
-                self._unsettled.append(_settled(ending, item))
+                error = ending.transition.error
+                self._unsettled.append(Settled.of(ending.claimed, item.status, error))
                 _log_end(ending, item)
         try:
             if queued:
@@ -260,19 +253,6 @@ class Completer:
                     ids.append(ending.claimed.id)
         except Empty:
             return ids
-
-
-def _settled(ending: Ending, item: Finished) -> Settled:
-    claimed, error = ending.claimed, ending.transition.error
-    assert item.status is not None
-    return Settled(
-        id=claimed.id,
-        attempt=claimed.attempt,
-        queue=claimed.queue,
-        priority=claimed.priority,
-        status=_RQ_STATUS[item.status],
-        error=(error.traceback or f"{error.type}: {error.message}") if error else "",
-    )
 
 
 def _log_end(ending: Ending, item: Finished) -> None:

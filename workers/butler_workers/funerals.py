@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from butler import lifecycle
 from butler.clock import SYSTEM_CLOCK
-from butler.errors import ButlerError
+from butler.errors import ButlerError, QueueUnavailable
 from butler.executions import AttemptOutcome, ErrorRecord
 from butler.hands import Hands
 from butler.log import log_event
@@ -19,7 +19,7 @@ from butler.recovery import Recovery
 from butler.retries import RetryPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from butler.app import Butler
     from butler.lifecycle import Transition
@@ -33,11 +33,16 @@ RETRY_PAUSE_S = 0.5
 LAST_RITES_S = 5.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Death:
-    """A child died: of ``cause``, or in good order where None, with these attempts started."""
+    """A child died: of ``cause``, or in good order where None, with these attempts started.
+
+    Without a ``name`` it had not begun to serve.
+    """
 
     worker_id: str
+    name: str
+    queues: Sequence[str]
     cause: str | None
     started: Mapping[str, Started]
 
@@ -78,13 +83,21 @@ class Funerals:
 
     def _bury(self, death: Death) -> None:
         butler = self._butler
-        recovery = Recovery(butler.storage, butler.wire, Hands(butler.redis))
+        hands = Hands(butler.redis)
+        recovery = Recovery(butler.storage, butler.wire, hands)
         now = SYSTEM_CLOCK.monotonic()
-        ended = recovery.recover(death.worker_id, lambda row: self._decide(death, row, now))
+        ended = recovery.recover(
+            death.worker_id, lambda row: self._decide(death, row, now), worker_name=death.name
+        )
         if ended:
             log_event(
                 logger, logging.INFO, "executions.handed_back", worker=death.worker_id, count=ended
             )
+        try:
+            hands.unregister(death.name, death.queues)
+        except QueueUnavailable as error:
+            # RQ's keys expire by themselves: nothing but what dashboards show depends on it.
+            log_event(logger, logging.WARNING, "worker.still_shown", worker=death.name, error=error)
 
     def _decide(self, death: Death, row: RunningAttempt, now: float) -> Transition:
         """What follows for one attempt that still ran under the dead child's id."""

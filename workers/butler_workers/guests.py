@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from rq.job import Job
 
     from butler.app import Butler
-    from butler.hands import Announcement
+    from butler.hands import Announcement, OnWire
     from butler.storage.records import Claimed
 
 logger = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ class GuestHand(Hand):
         with wire_errors("announcement"):
             self._still_started(keys=keys, args=args)
 
-    def retract(self, announcements: Sequence[Announcement]) -> None:
+    def retract(self, announced: Sequence[OnWire]) -> None:
         """RQ will do it."""
 
 

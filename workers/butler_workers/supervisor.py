@@ -226,7 +226,13 @@ class Supervisor:
         level = logging.INFO if code == 0 else logging.ERROR
         log_event(logger, level, "child.ended", pid=child.pid, worker=child.name, cause=cause)
         self._funerals.add(
-            Death(child.worker_id, None if orderly else cause, child.started.entries())
+            Death(
+                worker_id=child.worker_id,
+                name=child.name,
+                queues=self._config.queues,
+                cause=None if orderly else cause,
+                started=child.started.entries(),
+            )
         )
         if code == EXIT_CONFIG and not self._has_served:
             self._exit_code = EXIT_CONFIG
