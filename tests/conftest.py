@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from contextlib import contextmanager
 
 import pytest
 
@@ -64,13 +65,25 @@ def template_database(services):
     return name
 
 
+@pytest.fixture(scope="session")
+def new_database(services, template_database):
+    """Makes migrated databases without rows, each dropped at the end of its ``with``."""
+
+    @contextmanager
+    def make():
+        name = f"test_{next(_numbers)}"
+        _as_superuser(services, f"CREATE DATABASE {name} TEMPLATE {template_database}")
+        yield _url_of(services, name)
+        _as_superuser(services, f"DROP DATABASE {name} WITH (FORCE)")
+
+    return make
+
+
 @pytest.fixture
-def database_url(services, template_database):
+def database_url(new_database):
     """The URL of a migrated database without rows, this test's own; dropped afterwards."""
-    name = f"test_{next(_numbers)}"
-    _as_superuser(services, f"CREATE DATABASE {name} TEMPLATE {template_database}")
-    yield _url_of(services, name)
-    _as_superuser(services, f"DROP DATABASE {name} WITH (FORCE)")
+    with new_database() as url:
+        yield url
 
 
 _numbers = itertools.count(1)
