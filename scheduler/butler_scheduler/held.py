@@ -1,4 +1,8 @@
-"""Which ids the wire holds: a compact set of everything in lists and hands."""
+"""Which ids the wire holds: a compact set of everything in lists and hands.
+
+What a plain RQ worker has popped is in neither, and until its work-horse has claimed it the ledger
+calls it queued. RQ notes it as started before it forks, so what is noted there is held as well.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,7 @@ UUID_LENGTH = 36
 
 
 class HeldIds:
-    """Ids that were in a queue list or in a hand when this was read.
+    """Ids that were in a queue list, started or in a hand when this was read.
 
     Eight bytes an id: the last 64 bits of a UUID, 62 of them random. Among a million ids two share
     them once in ten million readings, and the id that is taken for held then is still seen by the
@@ -47,18 +51,21 @@ class HeldIds:
 
 
 def read_held(redis: Redis, hands: Hands) -> HeldIds:
-    """Read every list RQ knows of, then every hand.
+    """Read every list RQ knows of, then what is started, then every hand.
 
-    In this order, because ids move from lists to hands: one that leaves its list unread is in a
-    hand when those are read. Raises `QueueUnavailable`.
+    In this order, because ids move from lists to the others: one that leaves its list unread is in
+    one of them when those are read. Raises `QueueUnavailable`.
     """
     return HeldIds(_all_ids(redis, hands))
 
 
 def _all_ids(redis: Redis, hands: Hands) -> Iterable[str]:
     with wire_errors("look at the lists"):
-        for raw in redis.smembers(WireKeys.queues):
-            yield from _list_ids(redis, as_text(raw))
+        keys = [as_text(raw) for raw in redis.smembers(WireKeys.queues)]
+        for key in keys:
+            yield from _list_ids(redis, key)
+        for key in keys:
+            yield from _started_ids(redis, key.removeprefix(WireKeys.list("")))
     for worker_id in hands.workers():
         yield from hands.ids(worker_id)
 
@@ -73,6 +80,13 @@ def _list_ids(redis: Redis, key: str) -> Iterable[str]:
         if len(page) < PAGE:
             return
         last -= PAGE
+
+
+def _started_ids(redis: Redis, queue: str) -> Iterable[str]:
+    # An entry whose time has passed is of a worker that has died.
+    now_s = redis.time()[0]
+    for member in redis.zrangebyscore(WireKeys.registry("wip", queue), now_s, "+inf"):
+        yield as_text(member).partition(":")[0]
 
 
 def _key(id_: str) -> int | None:

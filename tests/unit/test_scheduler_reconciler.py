@@ -164,6 +164,17 @@ def test_what_a_hand_holds_is_not_pushed_by_the_comparison(bench):
     assert bench.waiting() == []
 
 
+def test_what_a_plain_rq_worker_has_popped_and_not_claimed_yet_is_not_pushed(bench):
+    running, abandoned = bench.enqueue(2, push=True)
+    bench.redis.delete(WireKeys.list("default"))
+    now_s = bench.redis.time()[0]
+    started = {f"{running}:e1": now_s + 60, f"{abandoned}:e2": now_s - 60}
+    bench.redis.zadd(WireKeys.registry("wip", "default"), started)
+    bench.clock.advance(10)
+    bench.tick(new_reconciler(bench))
+    assert bench.waiting() == [abandoned]
+
+
 def test_the_comparison_pages_through_rows(bench):
     reconciler = new_reconciler(bench, page=7)
     ids = bench.enqueue(50)
@@ -253,6 +264,8 @@ def test_pops_while_a_list_is_read_hide_nothing_that_stays(bench):
         """A client beside which a worker pops after each page."""
 
         smembers = staticmethod(bench.redis.smembers)
+        time = staticmethod(bench.redis.time)
+        zrangebyscore = staticmethod(bench.redis.zrangebyscore)
 
         def lrange(self, key, start, stop):
             page = bench.redis.lrange(key, start, stop)
