@@ -7,6 +7,7 @@ not forge a second entry, nor an escape sequence colour a terminal.
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 
@@ -30,6 +31,16 @@ def configure_logging(level: str) -> None:
         # So that the root logger may let through what is captured for tasks: see butler.capture.
         handler.setLevel(level.upper())
     logging.getLogger("rq").setLevel(logging.WARNING)
+
+
+def print_at_once() -> None:
+    """Write each line of stdout when it ends, also into a file or a pipe.
+
+    For processes that run tasks: what these print is a log, and would come blocks later, or never
+    when the process is killed.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
 
 
 def _plain(value: object) -> str:

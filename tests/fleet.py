@@ -23,6 +23,8 @@ class Fleet:
             "BUTLER_DATABASE_URL": database_url,
             "PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")]),
         }
+        # As users start them: what a task prints is to be there in time all the same.
+        self.environment.pop("PYTHONUNBUFFERED", None)
         self._processes = []
 
     def start_worker(self, *options, queues="default", processes=1, concurrency=8, app=None):

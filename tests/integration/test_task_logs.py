@@ -142,6 +142,8 @@ def test_an_interrupt_waits_until_a_line_has_gone(butler):
 
 def test_a_flood_that_is_interrupted_is_cut_as_well(butler, start):
     start()
+    # Its time-out is short: a process that is ready must be there.
+    assert butler.enqueue("isolated_work", Item()).result(timeout_s=60) != os.getpid()
     handle = butler.enqueue("isolated_flood", Item())
     with pytest.raises(TaskFailed, match="still running after timeout_s=1"):
         handle.result(timeout_s=60)

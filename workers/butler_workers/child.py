@@ -6,6 +6,7 @@ itself when its supervisor dies: without heartbeats it could not keep its lease.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from butler.app_loading import load_app
 from butler.errors import ButlerError, QueueUnavailable, StorageUnavailable
-from butler.log import configure_logging, log_event
+from butler.log import configure_logging, log_event, print_at_once
 from butler.stop_flag import StopFlag
 from butler.storage.records import HeartbeatReply, RunningAttempt
 from butler_workers.control import ControlLine
@@ -195,6 +196,7 @@ def main() -> None:
     """Entry of ``python -m butler_workers.child CONFIG``."""
     config = ChildConfig.from_argument(sys.argv[1])
     configure_logging(config.log_level)
+    print_at_once()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     line = ControlLine(socket.socket(fileno=config.fd))
     # Ctrl-C reaches the whole group: the supervisor decides what it means.
@@ -210,6 +212,8 @@ def main() -> None:
         log_event(logger, logging.ERROR, "worker.not_started", error=error)
         code = EXIT_CONFIG
     logging.shutdown()
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
     # Threads of tasks that would not end must not keep the process: its death is what frees them.
     os._exit(code)
 

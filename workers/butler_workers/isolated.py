@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from butler.app_loading import load_app
 from butler.clock import SYSTEM_CLOCK
 from butler.errors import AttemptCancelled, TaskTimeout
-from butler.log import configure_logging
+from butler.log import configure_logging, print_at_once
 from butler_workers.attempts import Attempt, Interrupt
 from butler_workers.control import ControlLine
 from butler_workers.life import Life
@@ -151,6 +151,7 @@ def main() -> None:
     """Entry of ``python -m butler_workers.isolated APP APP_DIR LOG_LEVEL FD``."""
     app, app_dir, log_level, fd = sys.argv[1:]
     configure_logging(log_level)
+    print_at_once()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     line = ControlLine(socket.socket(fileno=int(fd)))
