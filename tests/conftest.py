@@ -8,10 +8,23 @@ if one is missing, tests fail.
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 from contextlib import contextmanager
 
 import pytest
+
+
+@pytest.fixture(autouse=True)
+def root_logger_as_it_was():
+    """A command that is tried within this process sets the level for everything after it."""
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    yield
+    root.setLevel(level)
+    for handler in root.handlers[:]:
+        if handler not in handlers:
+            root.removeHandler(handler)
 
 
 @pytest.fixture(scope="session")

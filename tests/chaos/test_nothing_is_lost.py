@@ -45,7 +45,8 @@ def test_five_kills_among_five_thousand_executions_lose_and_repeat_nothing(
             fleet=fleet,
         )
         time.sleep(rng.uniform(0, 0.2))
-        os.kill(rng.choice(live_workers(butler)).pid, signal.SIGKILL)
+        living = wait_for(lambda: live_workers(butler), what="a living worker", fleet=fleet)
+        os.kill(rng.choice(living).pid, signal.SIGKILL)
     wait_for(
         lambda: succeeded(ledger.database_url) == len(handles),
         timeout_s=120,
