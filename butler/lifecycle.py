@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from butler.retries import RetryPolicy
 
 _S = ExecutionStatus
+_O = AttemptOutcome
 
 MOVES: Mapping[ExecutionStatus, frozenset[ExecutionStatus]] = {
     _S.SCHEDULED: frozenset({_S.QUEUED, _S.CANCELLED}),
@@ -59,6 +60,10 @@ WAITING_FOR_WORKER = frozenset({UNKNOWN_TASK, OTHER_SCHEMA})
 
 EXPIRED = "expired"
 """Why an execution is cancelled that was not started before its ``expires_at``."""
+
+
+ERRORS = frozenset({_O.FAILED, _O.TIMED_OUT, _O.CRASHED, _O.LOST})
+"""How an attempt ends that went wrong; a cancel or a hand-back may carry an error and did not."""
 
 
 class ClaimedAttempt(Protocol):
@@ -126,6 +131,11 @@ class Transition:
     def __post_init__(self) -> None:
         if self.status not in MOVES[_S.RUNNING]:
             raise ValueError(f"a running execution cannot become {self.status}")
+
+
+def is_error(transition: Transition) -> bool:
+    """Whether statistics group its error with others."""
+    return transition.outcome in ERRORS and transition.error is not None
 
 
 def succeed(claimed: ClaimedAttempt, *, result: str | None) -> Transition:

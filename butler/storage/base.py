@@ -19,6 +19,7 @@ from butler.storage.families import FamilyStorage
 from butler.storage.logs import LogStorage
 from butler.storage.pruning import PrunableStorage
 from butler.storage.recurring import RecurringStorage
+from butler.storage.stats import StatsStorage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -64,7 +65,13 @@ class Listening(Protocol):
 
 @runtime_checkable
 class Storage(
-    RecurringStorage, PrunableStorage, LogStorage, FamilyStorage, AccessStorage, Protocol
+    RecurringStorage,
+    PrunableStorage,
+    LogStorage,
+    FamilyStorage,
+    AccessStorage,
+    StatsStorage,
+    Protocol,
 ):
     """A ledger of executions."""
 

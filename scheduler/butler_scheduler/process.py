@@ -26,6 +26,7 @@ from butler.stop_flag import StopFlag
 from butler_scheduler.clock_guard import ClockGuard
 from butler_scheduler.definition_sync import DefinitionSync
 from butler_scheduler.expirer import Expirer
+from butler_scheduler.folder import Folder
 from butler_scheduler.leader import LEADER_LEASE_S, Leader
 from butler_scheduler.probing import SchedulerHealth
 from butler_scheduler.pruner import Pruner
@@ -171,6 +172,7 @@ class SchedulerProcess:
                 clock=clock,
             ),
             Pruner(storage, leader=leader, clock=clock),
+            Folder(storage, leader=leader, clock=clock),
             StrayHands(storage, hands=hands, leader=leader, clock=clock),
             RqBridge(redis, leader=leader, clock=clock),
             RqOrders(storage, wire=wire, recovery=recovery, leader=leader, clock=clock),

@@ -109,6 +109,7 @@ def _end(rows: RowTable, row: Row, *, transition: Transition, now: datetime) -> 
     status = transition.status
     if row.cancel_requested_at is not None and status is not _S.SUCCEEDED:
         status = _S.CANCELLED
+    rows.tally.attempt_ended(row, transition=transition, status=status, now=now)
     error = json.dumps(transition.error.to_json()) if transition.error else None
     if transition.outcome is not AttemptOutcome.SUCCEEDED:
         row.ended.append(_record(row, transition=transition, error=error, now=now))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from butler.executions import ExecutionStatus
 from butler.lifecycle import CANCELLABLE, DELETABLE, RETRYABLE
 from butler.storage.records import Moved
+from butler.storage.stats import Ending
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -34,6 +35,7 @@ def cancel_one(rows: RowTable, workers: WorkerTable, execution_id: str, *, now: 
         row.cancel_requested_at = now
         row.finished_at = now
         row.reason = None
+        rows.tally.never_started(row, ending=Ending.WITHDRAWN, now=now)
     return Moved(
         id=row.id,
         changed=True,

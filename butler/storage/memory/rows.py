@@ -20,7 +20,9 @@ from butler.executions import (
     ExecutionStatus,
 )
 from butler.lifecycle import EXPIRED, MOVES
+from butler.storage.memory.stats import Tally
 from butler.storage.records import Claimed, QueueEntry, RunningAttempt, Standing
+from butler.storage.stats import Ending
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -210,9 +212,13 @@ class Row:
 
 
 class RowTable:
-    """All rows, found by id, by status and by the unique key they hold."""
+    """All rows, found by id, by status and by the unique key they hold.
+
+    ``tally`` counts how they end.
+    """
 
     def __init__(self) -> None:
+        self.tally = Tally()
         self._rows: dict[str, Row] = {}
         self._by_status: dict[ExecutionStatus, dict[str, Row]] = {s: {} for s in ExecutionStatus}
         self._holders: dict[tuple[str, str], Row] = {}
@@ -245,6 +251,7 @@ class RowTable:
         self.move(row, ExecutionStatus.CANCELLED)
         row.finished_at = now
         row.reason = EXPIRED
+        self.tally.never_started(row, ending=Ending.EXPIRED, now=now)
         return row.to_entry()
 
     def remove(self, row: Row) -> None:

@@ -31,6 +31,7 @@ from butler.storage.memory.pruning import MemoryPruning
 from butler.storage.memory.reads import count_by_status, find_page
 from butler.storage.memory.recurring import MemoryRecurring
 from butler.storage.memory.rows import Row, RowTable
+from butler.storage.memory.stats import MemoryStats
 from butler.storage.memory.workers import LeaderSeat, WorkerTable
 from butler.storage.records import Claimed, ClaimReply, HeartbeatReply, Inserted, Refused
 from butler.storage.retention import DEFAULT_DAYS, Retention
@@ -65,7 +66,7 @@ if TYPE_CHECKING:
 _S = ExecutionStatus
 
 
-class MemoryStorage(MemoryRecurring, MemoryPruning, MemoryLogs, MemoryAccess):
+class MemoryStorage(MemoryRecurring, MemoryPruning, MemoryLogs, MemoryAccess, MemoryStats):
     """A `Storage` that lives and dies with its process; ``clock`` is the ledger's now.
 
     ``max_progress_updates`` caps the recorded progress of one execution, over all its attempts.
@@ -85,6 +86,7 @@ class MemoryStorage(MemoryRecurring, MemoryPruning, MemoryLogs, MemoryAccess):
         self._id = new_token()
         self._lock = threading.Lock()
         self._rows = RowTable()
+        self._tally = self._rows.tally
         self._workers = WorkerTable()
         self._seat = LeaderSeat()
         self._tasks: dict[str, TaskDefinition] = {}

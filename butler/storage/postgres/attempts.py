@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from butler.errors import ResultNotStorable
 from butler.executions import AttemptOutcome, ErrorRecord, ExecutionStatus
-from butler.lifecycle import Transition
+from butler.fingerprints import Fingerprint, fingerprint
+from butler.lifecycle import Transition, is_error
 from butler.storage.postgres import literals, rows
 from butler.storage.postgres.batches import run_in_halves
 from butler.storage.records import ClaimReply, Finished, Refused
@@ -204,6 +205,7 @@ def _successes(transitions: Sequence[Transition]) -> dict[str, str]:
 
 def _ends(transitions: Sequence[Transition]) -> dict[str, str]:
     errors = [None if t.error is None else json.dumps(t.error.to_json()) for t in transitions]
+    known = [_fingerprint(t) for t in transitions]
     return _successes(transitions) | {
         "statuses": literals.texts([t.status for t in transitions]),
         "outcomes": literals.texts([t.outcome for t in transitions]),
@@ -213,7 +215,13 @@ def _ends(transitions: Sequence[Transition]) -> dict[str, str]:
         "reasons": literals.texts([t.reason for t in transitions]),
         "alone": literals.flags([t.alone for t in transitions]),
         "crashes": literals.numbers([t.crashes for t in transitions]),
+        "fingerprints": literals.texts([None if each is None else each.id for each in known]),
+        "places": literals.texts([None if each is None else each.place for each in known]),
     }
+
+
+def _fingerprint(transition: Transition) -> Fingerprint | None:
+    return fingerprint(transition.error) if transition.error and is_error(transition) else None
 
 
 def _reports(reports: Sequence[ProgressReport]) -> dict[str, str]:

@@ -39,12 +39,12 @@ class Statements:
 
 @cache
 def source(name: str) -> str:
-    """The statement in a file, without its comments.
+    """The statement in a file, without its comments and indents.
 
     psycopg keeps what it has parsed, but only of statements up to 4 kB.
     """
     text = (
         files("butler.storage.postgres").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
     )
-    lines = [line.rstrip() for line in text.splitlines()]
-    return "\n".join(line for line in lines if line and not line.lstrip().startswith("--"))
+    lines = [line.strip() for line in text.splitlines()]
+    return "\n".join(line for line in lines if line and not line.startswith("--"))

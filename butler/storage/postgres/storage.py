@@ -24,6 +24,7 @@ from butler.storage.postgres.operators import PostgresOperators
 from butler.storage.postgres.pruning import PostgresPruning
 from butler.storage.postgres.reads import PostgresReads
 from butler.storage.postgres.recurring import PostgresRecurring
+from butler.storage.postgres.stats import PostgresStats
 from butler.storage.postgres.transactions import PostgresTransactions
 from butler.storage.postgres.url import described
 from butler.storage.postgres.workers import PostgresWorkers
@@ -60,7 +61,9 @@ if TYPE_CHECKING:
     )
 
 
-class PostgresStorage(PostgresRecurring, PostgresPruning, PostgresLogs, PostgresAccess):
+class PostgresStorage(
+    PostgresRecurring, PostgresPruning, PostgresLogs, PostgresAccess, PostgresStats
+):
     """A `Storage` in the given database, in tables of a schema of their own.
 
     ``command_timeout_s`` (> 0) is how long a call tries, reconnecting and repeating, before it

@@ -31,6 +31,17 @@ moved AS (
         AND locked.status IN ('scheduled', 'queued', 'running', 'retrying')
     RETURNING e.id, e.status
 ),
+counted AS (
+    INSERT INTO {schema}.stats_deltas (
+        at, task, queue, ending, status, number, wait_us, run_us
+    )
+    SELECT
+        date_trunc('minute', now()), locked.task, locked.queue, 'withdrawn', 'cancelled', count(*),
+        0, 0
+    FROM locked
+    WHERE locked.status IN ('scheduled', 'queued', 'retrying')
+    GROUP BY locked.task, locked.queue
+),
 freed AS (
     DELETE FROM {schema}.unique_keys AS k
     USING locked

@@ -1,7 +1,7 @@
 -- Cancel what waits and is past its expires_at, if the caller still leads; the columns are an entry.
 -- Rows that somebody holds are skipped and found the next time.
 WITH late AS MATERIALIZED (
-    SELECT e.id, e.task, e.unique_key
+    SELECT e.id, e.task, e.queue, e.unique_key
     FROM {schema}.executions AS e
     WHERE e.status IN ('scheduled', 'queued', 'retrying')
         AND e.expires_at IS NOT NULL
@@ -15,6 +15,15 @@ WITH late AS MATERIALIZED (
     ORDER BY e.expires_at
     LIMIT %(limit)s::bigint
     FOR UPDATE SKIP LOCKED
+),
+counted AS (
+    INSERT INTO {schema}.stats_deltas (
+        at, task, queue, ending, status, number, wait_us, run_us
+    )
+    SELECT
+        date_trunc('minute', now()), late.task, late.queue, 'expired', 'cancelled', count(*), 0, 0
+    FROM late
+    GROUP BY late.task, late.queue
 ),
 freed AS (
     DELETE FROM {schema}.unique_keys AS k

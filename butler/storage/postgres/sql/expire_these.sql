@@ -4,7 +4,7 @@ WITH late AS MATERIALIZED (
     SELECT e.*
     FROM unnest(%(ids)s::uuid[]) AS wanted (id)
     CROSS JOIN LATERAL (
-        SELECT x.id, x.status, x.expires_at, x.task, x.unique_key
+        SELECT x.id, x.status, x.expires_at, x.task, x.queue, x.unique_key
         FROM {schema}.executions AS x
         WHERE x.id = wanted.id
         OFFSET 0
@@ -12,6 +12,15 @@ WITH late AS MATERIALIZED (
     ) AS e
     WHERE e.status IN ('scheduled', 'queued', 'retrying')
         AND e.expires_at <= now()
+),
+counted AS (
+    INSERT INTO {schema}.stats_deltas (
+        at, task, queue, ending, status, number, wait_us, run_us
+    )
+    SELECT
+        date_trunc('minute', now()), late.task, late.queue, 'expired', 'cancelled', count(*), 0, 0
+    FROM late
+    GROUP BY late.task, late.queue
 ),
 freed AS (
     DELETE FROM {schema}.unique_keys AS k

@@ -1,11 +1,11 @@
 -- End a batch of attempts, each in its own way; see finish_succeeded.sql for the fence and locks.
 --
 -- A requested cancel turns everything but a success into cancelled. All in one statement: the
--- attempt's record, the row, and the unique key of an execution that is over.
+-- attempt's record, the row, the unique key of an execution that is over, and what statistics count.
 WITH fenced AS MATERIALIZED (
     SELECT
         t.*,
-        e.task, e.unique_key, e.worker_id, e.started_at,
+        e.task, e.queue, e.unique_key, e.worker_id, e.run_at, e.started_at,
         CASE
             WHEN e.cancel_requested_at IS NOT NULL AND t.wanted <> 'succeeded' THEN 'cancelled'
             ELSE t.wanted
@@ -14,15 +14,15 @@ WITH fenced AS MATERIALIZED (
         %(ids)s::uuid[], %(attempts)s::integer[], %(tokens)s::uuid[], %(statuses)s::text[],
         %(outcomes)s::text[], %(counted)s::boolean[], %(delays_s)s::double precision[],
         %(results)s::text[], %(errors)s::text[], %(reasons)s::text[], %(alone)s::boolean[],
-        %(crashes)s::smallint[]
+        %(crashes)s::smallint[], %(fingerprints)s::text[], %(places)s::text[]
     ) AS t (
         id, attempt, claim_token, wanted, outcome, counted, delay_s, result, error, reason, alone,
-        crashes
+        crashes, fingerprint, place
     )
     CROSS JOIN LATERAL (
         SELECT
-            x.status, x.attempt, x.claim_token, x.cancel_requested_at, x.task, x.unique_key,
-            x.worker_id, x.started_at
+            x.status, x.attempt, x.claim_token, x.cancel_requested_at, x.task, x.queue,
+            x.unique_key, x.worker_id, x.run_at, x.started_at
         FROM {schema}.executions AS x
         WHERE x.id = t.id
         OFFSET 0
@@ -49,6 +49,36 @@ recorded AS (
     FROM ending
     WHERE ending.outcome <> 'succeeded'
     ON CONFLICT (execution_id, attempt) DO NOTHING
+),
+counted AS (
+    INSERT INTO {schema}.stats_deltas (
+        at, task, queue, ending, status, number, wait_us, run_us, waits, runs
+    )
+    SELECT
+        date_trunc('minute', now()), took.task, took.queue, took.outcome, took.status, count(*),
+        sum(took.wait_us), sum(took.run_us),
+        array_agg({schema}.stats_bucket(took.wait_us)),
+        array_agg({schema}.stats_bucket(took.run_us))
+    FROM (
+        SELECT
+            ending.task, ending.queue, ending.outcome, ending.status,
+            greatest(date_part('epoch', ending.started_at - ending.run_at) * 1e6, 0) AS wait_us,
+            greatest(date_part('epoch', now() - ending.started_at) * 1e6, 0) AS run_us
+        FROM ending
+    ) AS took
+    GROUP BY took.task, took.queue, took.outcome, took.status
+),
+noted AS (
+    INSERT INTO {schema}.error_deltas (
+        at, task, fingerprint, type, place, message, execution_id, number
+    )
+    SELECT
+        now(), ending.task, ending.fingerprint, min(ending.error::jsonb ->> 'type'),
+        min(ending.place), left(min(ending.error::jsonb ->> 'message'), 500),
+        (array_agg(ending.id))[1], count(*)
+    FROM ending
+    WHERE ending.fingerprint IS NOT NULL
+    GROUP BY ending.task, ending.fingerprint
 ),
 freed AS (
     DELETE FROM {schema}.unique_keys AS k

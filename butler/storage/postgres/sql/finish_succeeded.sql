@@ -2,14 +2,17 @@
 --
 -- The fence is (id, attempt, claim token) on a running row, read from the rows as they were locked,
 -- in the order of the ids given; for OFFSET 0 and the range that holds every uuid see claim.sql.
--- The commit is synchronous: what a caller is told to be done stays done.
+-- The commit is synchronous: what a caller is told to be done stays done. What is counted is counted
+-- in the same statement, so that statistics and executions cannot disagree.
 WITH ending AS MATERIALIZED (
-    SELECT t.id, t.result, e.task, e.unique_key
+    SELECT t.id, t.result, e.task, e.queue, e.unique_key, e.run_at, e.started_at
     FROM unnest(
         %(ids)s::uuid[], %(attempts)s::integer[], %(tokens)s::uuid[], %(results)s::text[]
     ) AS t (id, attempt, claim_token, result)
     CROSS JOIN LATERAL (
-        SELECT x.status, x.attempt, x.claim_token, x.task, x.unique_key
+        SELECT
+            x.status, x.attempt, x.claim_token, x.task, x.queue, x.unique_key, x.run_at,
+            x.started_at
         FROM {schema}.executions AS x
         WHERE x.id = t.id
         OFFSET 0
@@ -20,6 +23,24 @@ WITH ending AS MATERIALIZED (
         AND e.status = 'running'
         AND e.attempt = t.attempt
         AND e.claim_token = t.claim_token
+),
+counted AS (
+    INSERT INTO {schema}.stats_deltas (
+        at, task, queue, ending, status, number, wait_us, run_us, waits, runs
+    )
+    SELECT
+        date_trunc('minute', now()), took.task, took.queue, 'succeeded', 'succeeded', count(*),
+        sum(took.wait_us), sum(took.run_us),
+        array_agg({schema}.stats_bucket(took.wait_us)),
+        array_agg({schema}.stats_bucket(took.run_us))
+    FROM (
+        SELECT
+            ending.task, ending.queue,
+            greatest(date_part('epoch', ending.started_at - ending.run_at) * 1e6, 0) AS wait_us,
+            greatest(date_part('epoch', now() - ending.started_at) * 1e6, 0) AS run_us
+        FROM ending
+    ) AS took
+    GROUP BY took.task, took.queue
 ),
 freed AS (
     DELETE FROM {schema}.unique_keys AS k

@@ -1,0 +1,77 @@
+-- What ended in some spans of time, added up: folded rows of each span's step, and what is not folded
+-- yet. One statement, so one snapshot: a delta is seen either as such or in what it was folded into.
+-- The columns: when (NULL unless ``every``), task or queue (NULL unless ``by``), ending, status,
+-- number, the sums in microseconds, and both histograms, packed.
+WITH spans AS MATERIALIZED (
+    SELECT s.step, s.since, s.until
+    FROM unnest(
+        %(steps)s::text[], %(sinces)s::timestamptz[], %(untils)s::timestamptz[]
+    ) AS s (step, since, until)
+),
+found AS MATERIALIZED (
+    SELECT
+        s.at, s.task, s.queue, s.ending, s.status, s.number, s.wait_us, s.run_us, s.waits, s.runs
+    FROM spans
+    JOIN {schema}.stats AS s ON s.step = spans.step AND s.at >= spans.since AND s.at < spans.until
+    WHERE (%(task)s::text IS NULL OR s.task = %(task)s::text)
+        AND (%(queue)s::text IS NULL OR s.queue = %(queue)s::text)
+    UNION ALL
+    SELECT
+        d.at, d.task, d.queue, d.ending, d.status, d.number, d.wait_us, d.run_us,
+        (SELECT array_agg((w.bucket::bigint << 40) + 1) FROM unnest(d.waits) AS w (bucket)),
+        (SELECT array_agg((r.bucket::bigint << 40) + 1) FROM unnest(d.runs) AS r (bucket))
+    FROM spans
+    JOIN {schema}.stats_deltas AS d ON d.at >= spans.since AND d.at < spans.until
+    WHERE (%(task)s::text IS NULL OR d.task = %(task)s::text)
+        AND (%(queue)s::text IS NULL OR d.queue = %(queue)s::text)
+),
+keyed AS MATERIALIZED (
+    SELECT
+        CASE
+            WHEN %(every)s::text IS NULL THEN '-infinity'::timestamptz
+            ELSE date_trunc(%(every)s::text, found.at, 'UTC')
+        END AS at,
+        CASE %(by)s::text WHEN 'task' THEN found.task WHEN 'queue' THEN found.queue ELSE '' END
+            AS name,
+        found.ending, found.status, found.number, found.wait_us, found.run_us, found.waits,
+        found.runs
+    FROM found
+),
+summed AS (
+    SELECT
+        keyed.at, keyed.name, keyed.ending, keyed.status, sum(keyed.number)::bigint AS number,
+        sum(keyed.wait_us)::bigint AS wait_us, sum(keyed.run_us)::bigint AS run_us
+    FROM keyed
+    GROUP BY keyed.at, keyed.name, keyed.ending, keyed.status
+),
+bucketed AS (
+    SELECT
+        keyed.at, keyed.name, keyed.ending, keyed.status, e.waited, e.entry >> 40 AS bucket,
+        sum(e.entry & 1099511627775)::bigint AS number
+    FROM keyed
+    CROSS JOIN LATERAL (
+        SELECT true, w.entry FROM unnest(keyed.waits) AS w (entry)
+        UNION ALL
+        SELECT false, r.entry FROM unnest(keyed.runs) AS r (entry)
+    ) AS e (waited, entry)
+    GROUP BY keyed.at, keyed.name, keyed.ending, keyed.status, e.waited, e.entry >> 40
+),
+packed AS (
+    SELECT
+        b.at, b.name, b.ending, b.status,
+        array_agg((b.bucket << 40) + b.number) FILTER (WHERE b.waited) AS waits,
+        array_agg((b.bucket << 40) + b.number) FILTER (WHERE NOT b.waited) AS runs
+    FROM bucketed AS b
+    GROUP BY b.at, b.name, b.ending, b.status
+)
+SELECT
+    CASE WHEN %(every)s::text IS NOT NULL THEN summed.at END,
+    CASE WHEN %(by)s::text IS NOT NULL THEN summed.name END,
+    summed.ending, summed.status, summed.number, summed.wait_us, summed.run_us,
+    packed.waits, packed.runs
+FROM summed
+LEFT JOIN packed
+    ON packed.at = summed.at
+    AND packed.name = summed.name
+    AND packed.ending = summed.ending
+    AND packed.status = summed.status

@@ -1,0 +1,53 @@
+"""The folder: adds up what finished batches have counted, and forgets statistics that are too old.
+
+Reads are exact without it (they add what is not folded yet), only slower as deltas gather. So it
+may rest for some seconds, which lets one fold take many deltas of the same task.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from butler.clock import SYSTEM_CLOCK
+from butler_scheduler.service import Service
+
+if TYPE_CHECKING:
+    from butler.clock import Clock
+    from butler.storage.base import Storage
+    from butler_scheduler.leader import Leader
+
+FOLD_EVERY_S = 5.0
+FOLD_AT_ONCE = 2_000
+PRUNE_EVERY_S = 60.0
+REST_AT_LEAST_S = 0.005
+
+
+class Folder(Service):
+    """Keeps statistics small and bounded; acts only while leading."""
+
+    name: ClassVar[str] = "folder"
+
+    def __init__(
+        self,
+        storage: Storage,
+        *,
+        leader: Leader,
+        batch: int = FOLD_AT_ONCE,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        super().__init__(clock=clock)
+        self._storage = storage
+        self._leader = leader
+        self._batch = batch
+        self._prune_at = float("-inf")
+
+    def tick(self, now: float) -> float:
+        """Fold one batch, and now and then remove one; rests as long as a full one took."""
+        epoch = self._leader.epoch()
+        if epoch is None:
+            return FOLD_EVERY_S
+        full = self._storage.fold_stats(epoch=epoch, limit=self._batch) >= self._batch
+        if now >= self._prune_at:
+            removed = self._storage.prune_stats(epoch=epoch, limit=self._batch)
+            self._prune_at = now + (PRUNE_EVERY_S if removed < self._batch else FOLD_EVERY_S)
+        return max(self._clock.monotonic() - now, REST_AT_LEAST_S) if full else FOLD_EVERY_S
