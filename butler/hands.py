@@ -143,10 +143,8 @@ class Hand:
             self.redis.sadd(WireKeys.hands, self.worker_id)
 
     def close(self) -> None:
-        """Forget an empty hand."""
-        with wire_errors("registration"):
-            self.redis.srem(WireKeys.hands, self.worker_id)
-            self.redis.delete(WireKeys.popped(self.worker_id))
+        """Forget the hand. What is still in it goes back: nobody would look for it any more."""
+        Hands(self.redis).give_back_all(self.worker_id)
 
     def pop(
         self, limit: int, *, token: str, lists: Sequence[str] | None = None

@@ -8,7 +8,8 @@ from worker_kit import Item, make_butler, make_worker, wait_for
 from butler import lifecycle
 from butler.executions import AttemptOutcome, ExecutionStatus
 from butler.hands import Hands
-from butler.storage.records import HeartbeatReply
+from butler.queues import WireKeys
+from butler.storage.records import Claim, HeartbeatReply
 
 
 @pytest.fixture
@@ -214,3 +215,35 @@ def forget_claim(butler, handle):
     row.attempt -= 1
     row.claim_token = ""
     row.worker_id = None
+
+
+def test_an_end_that_its_worker_told_the_ledger_alone_is_shown_by_who_pops_it_next(butler, worker):
+    butler.redis.flushall()
+    handle = butler.enqueue("double", Item())
+    assert handle.result(timeout_s=10) == 0
+    wait_for(lambda: worker.idle)
+    # As a worker leaves it that is killed between the two: started, without an expiry, in its hand.
+    key = WireKeys.job(handle.id)
+    butler.redis.hset(key, mapping={"status": "started", "attempt": 0, "ended_at": ""})
+    butler.redis.persist(key)
+    butler.redis.zadd(WireKeys.registry("wip", "default"), {f"{handle.id}:1": 9e9})
+    butler.redis.rpush(WireKeys.list("default"), handle.id)
+    wait_for(lambda: butler.redis.hget(key, "status") == b"finished")
+    wait_for(lambda: not butler.redis.exists(WireKeys.registry("wip", "default")))
+    assert butler.redis.ttl(key) > 0
+
+
+def test_what_is_still_in_the_hand_of_a_worker_that_ends_goes_back(butler):
+    """Suspects of a crash, handed to a supervisor that died before it gave them to a solo child."""
+    asked = []
+    worker = make_worker(butler, on_alone=lambda execution_id, name: asked.append(execution_id))
+    handle = butler.enqueue("double", Item())
+    worker._enrolment.register()
+    claim = Claim(worker_id=worker.id, token=worker.id, ids=(handle.id,))
+    (claimed,) = butler.storage.claim(claim).won
+    butler.storage.finish([lifecycle.crash(claimed, cause="the test says so")])
+    worker.start()
+    wait_for(lambda: asked == [handle.id])
+    assert worker.drain(0)
+    assert butler.wire.depth("default") == 1
+    assert not butler.redis.keys("butler:hand*")

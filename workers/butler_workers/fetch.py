@@ -28,6 +28,7 @@ import redis
 from butler.connections import clone_redis
 from butler.errors import QueueUnavailable, StorageUnavailable
 from butler.executions import ExecutionStatus
+from butler.hands import Settled
 from butler.ids import is_id, new_token
 from butler.log import log_event
 from butler.queues import WireKeys, as_text
@@ -215,7 +216,7 @@ class Fetcher:
     def _sort_refused(
         self, refused: Sequence[tuple[Refused, str]], strangers: Sequence[Popped]
     ) -> None:
-        dropped = []
+        dropped, over = list[str](), list[str]()
         unknown = list(strangers)
         for item, name in refused:
             match item.status:
@@ -229,12 +230,31 @@ class Fetcher:
                     dropped.append(item.id)
                 case ExecutionStatus.FAILED | ExecutionStatus.CANCELLED:
                     if not self._retried_from_rq(item.id):
-                        dropped.append(item.id)
+                        over.append(item.id)
+                case ExecutionStatus.SUCCEEDED:
+                    over.append(item.id)
                 case _:
                     dropped.append(item.id)
-        self._hand.drop(dropped)
+        self._show_over(over)
+        self._hand.drop([*dropped, *over])
         if unknown:
             self._strangers.sort(unknown)
+
+    def _show_over(self, ids: Sequence[str]) -> None:
+        """Say on the wire how these have ended.
+
+        Their worker has told the ledger, and died before it told Redis, which shows them as started
+        for ever: their hashes have no expiry then.
+        """
+        try:
+            ended = [e for e in self._storage.get_many(ids) if e.status.finished] if ids else []
+        except StorageUnavailable as error:
+            log_event(logger, logging.WARNING, "wire.not_told", error=error)
+            return
+        self._hand.settle(
+            [Settled.of(execution, execution.status, execution.error) for execution in ended]
+        )
+        self._hand.retract(ended)
 
     def _retried_from_rq(self, execution_id: str) -> bool:
         """Whether an operator put an ended execution back on its queue with RQ's own tools.
