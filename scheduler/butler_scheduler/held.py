@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from butler.queues import WireKeys, as_text, wire_errors
 
@@ -85,7 +85,8 @@ def _list_ids(redis: Redis, key: str) -> Iterable[str]:
 def _started_ids(redis: Redis, queue: str) -> Iterable[str]:
     # An entry whose time has passed is of a worker that has died.
     now_s = redis.time()[0]
-    for member in redis.zrangebyscore(WireKeys.registry("wip", queue), now_s, "+inf"):
+    members: Any = redis.zrangebyscore(WireKeys.registry("wip", queue), now_s, "+inf")
+    for member in members:
         yield as_text(member).partition(":")[0]
 
 
