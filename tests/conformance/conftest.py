@@ -1,8 +1,14 @@
-"""The storages that are held to the suite. A new backend adds one line to ``BACKENDS``."""
+"""The storages that are held to the suite. A new backend adds one line to ``BACKENDS``.
+
+One that lives elsewhere is named by ``BUTLER_TEST_STORAGE=module:factory``; the factory returns an
+empty storage at each call.
+"""
 
 from __future__ import annotations
 
+import importlib
 import itertools
+import os
 
 import pgbouncer
 import pytest
@@ -32,10 +38,17 @@ def _pooled(request):
     return PostgresStorage(url, schema=schema, migrate="auto")
 
 
+def _yours(request):
+    module, _, factory = os.environ["BUTLER_TEST_STORAGE"].partition(":")
+    return getattr(importlib.import_module(module), factory)()
+
+
 BACKENDS = {"memory": _memory, "postgres": _postgres}
 # Where it is missing, test_postgres_pgbouncer says so; a CI run fails there.
 if pgbouncer.find_program() is not None:
     BACKENDS["pgbouncer"] = _pooled
+if "BUTLER_TEST_STORAGE" in os.environ:
+    BACKENDS["yours"] = _yours
 
 
 @pytest.fixture(params=sorted(BACKENDS))

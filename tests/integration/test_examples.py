@@ -1,5 +1,6 @@
 """Each example is run as its README says, with real workers, and leaves what it should."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -33,6 +34,7 @@ LEFT = {
         ("fetch_report", "failed"): 1,
     },
     "05_scheduling_ahead": {("remind", "succeeded"): 1, ("remind", "cancelled"): 1},
+    "06_storage_backend": {},
     "08_transactional_enqueue": {("confirm", "succeeded"): 1, ("update_statement", "succeeded"): 1},
     "10_complex_schedules": {("slow", "succeeded"): 3},
     "12_sentry_middleware": {("charge", "succeeded"): 1, ("refund", "failed"): 1},
@@ -53,6 +55,22 @@ def test_an_example_does_what_its_readme_says(name, terminal, tmp_path, redis_ur
     assert done.returncode == 0, done.stderr
     if name in LEFT:
         assert _left(redis_url, database_url) == LEFT[name]
+
+
+def test_the_storage_of_an_example_passes_the_suite_for_storages(terminal, tmp_path):
+    environment = {
+        **terminal,
+        "BUTLER_TEST_STORAGE": "file_storage:for_the_suite",
+        "PYTHONPATH": str(EXAMPLES / "06_storage_backend"),
+        "TMPDIR": str(tmp_path),
+    }
+    suite = Path(__file__).parents[1] / "conformance"
+    command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "-k", "yours"]
+    done = subprocess.run(
+        [*command, suite], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert int(re.search(r"(\d+) passed", done.stdout)[1]) > 500
 
 
 def test_the_servers_for_the_examples_start_and_the_ledger_is_made(terminal, tmp_path):
