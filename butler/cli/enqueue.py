@@ -47,7 +47,11 @@ Exit codes:
 )
 @click.option("--delay", "delay_s", type=DURATION, help="Not before so long: 90s, 5m, 2h, 3d.")
 @click.option("--at", "run_at", type=FUTURE, help="Not before this time, as ISO 8601.")
+@click.option(
+    "--expires-at", type=FUTURE, help="Never after this time, or so long from now: 30m, 2h."
+)
 @click.option("--unique-key", metavar="KEY", help="Return the unfinished execution that has it.")
+@click.option("--replace", is_flag=True, help="Put this request in the place of one that waits.")
 @click.option("--user", "user_id", metavar="ID", help="On whose behalf.")
 @click.option("--tag", "tags", multiple=True, metavar="TAG", help="May be given several times.")
 @click.option("--max-attempts", type=click.IntRange(min=1), help="The first one included.")
@@ -88,7 +92,9 @@ def _request(text: str | None) -> Any:
 
 
 def _tell(handle: Handle[Any], task: str) -> None:
-    if not handle.created:
+    if handle.replaced:
+        say(f"{printable(task)} waits with this request now: {handle.id}")
+    elif not handle.created:
         say(f"{printable(task)} has an unfinished execution with this unique key: {handle.id}")
     elif handle.pushed:
         say(f"{printable(task)} is enqueued: {handle.id}")

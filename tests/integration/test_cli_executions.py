@@ -62,6 +62,17 @@ def test_enqueue_reads_its_request_from_stdin_and_prints_json(run_butler, announ
     assert 3500 < (execution.run_at - execution.created_at).total_seconds() < 3700
 
 
+def test_enqueue_may_replace_what_waits_and_set_an_end(run_butler, butler, announced):
+    options = ("--unique-key", "k", "--delay", "1h", "--expires-at", "2h")
+    first = run_butler("enqueue", "work", '{"n": 1}', *options)
+    second = run_butler("enqueue", "work", '{"n": 2}', *options, "--replace")
+    assert first.lines == second.lines
+    assert "waits with this request now" in second.err
+    execution = butler.get(second.lines[0])
+    assert execution.request["n"] == 2
+    assert 3600 < (execution.expires_at - execution.created_at).total_seconds() < 8000
+
+
 def test_enqueue_with_a_held_unique_key_says_so(run_butler, announced):
     first = run_butler("enqueue", "work", '{"n": 1}', "--unique-key", "k")
     second = run_butler("enqueue", "work", '{"n": 1}', "--unique-key", "k")
