@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from butler.settings import Settings, variable_of
+from butler.setting_sources import variable_of
+from butler.settings import Settings
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -17,6 +18,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "configuration.md"
 TABLES = {
     "redis_url": "Servers",
     "task_timeout_s": "Tasks",
+    "alert_channels": "Alerts",
     "app": "Commands",
     "queues": "Workers and schedulers",
 }

@@ -24,6 +24,7 @@ from typing import (
     overload,
 )
 
+from butler.monitoring.aio import AsyncAlertRules, AsyncAlerts, AsyncHealth
 from butler.storage.records import Moved
 
 if TYPE_CHECKING:
@@ -253,6 +254,21 @@ class AsyncButler:
     async def delete_many(self, execution_ids: Iterable[str]) -> Moves:
         """As `Butler.delete_many`."""
         return await self._call(self.butler.delete_many, execution_ids)
+
+    @property
+    def health(self) -> AsyncHealth:
+        """As `Butler.health`."""
+        return AsyncHealth(self.butler)
+
+    @property
+    def alerts(self) -> AsyncAlerts:
+        """As `Butler.alerts`."""
+        return AsyncAlerts(self.butler)
+
+    @property
+    def alert_rules(self) -> AsyncAlertRules:
+        """As `Butler.alert_rules`."""
+        return AsyncAlertRules(self.butler)
 
     async def close(self) -> None:
         """As `Butler.close`; in a thread that is not one of those it closes."""

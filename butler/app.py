@@ -20,6 +20,7 @@ from butler.function_tasks import FunctionTask, TaskDecorator
 from butler.handles import Handle
 from butler.including import Include, watch
 from butler.known_tasks import KnownTasks
+from butler.monitoring.owner import MonitoringOwner
 from butler.placing import Placer
 from butler.recurring.owner import RecurringOwner
 from butler.registry import TaskRegistry
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Butler(Placer, RecurringOwner):
+class Butler(Placer, RecurringOwner, MonitoringOwner):
     """Registers tasks, enqueues them, and looks after their executions.
 
     ``redis_url`` and ``database_url`` default to the settings (``BUTLER_REDIS_URL``,

@@ -35,6 +35,24 @@ def seconds(
     return given
 
 
+def seconds_text(seconds: float) -> str:
+    """A duration for people: ``2.5 ms``, ``20 s``, ``3 min 20 s``, ``2 h 5 min``, ``3 d 4 h``."""
+    if seconds < 1:
+        return f"{seconds * 1000:.3g} ms"
+    if seconds < 10:
+        return f"{seconds:.3g} s"
+    if seconds < 59.5:
+        return f"{seconds:.0f} s"
+    units = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+    whole = round(seconds)
+    parts = []
+    for size, unit in units:
+        count, whole = divmod(whole, size)
+        parts.append((count, unit))
+    first = next(n for n, (count, _) in enumerate(parts) if count)
+    return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count)
+
+
 def _as_float(option: str, value: object) -> float:
     if isinstance(value, timedelta):
         return value.total_seconds()

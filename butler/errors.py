@@ -14,7 +14,10 @@ ButlerError
 ├── TransactionRefused       the given transaction cannot carry an enqueue (also a ValueError)
 ├── RecurringJobNotFound     no recurring job has this name or id (also a LookupError)
 ├── RecurringJobExists       another recurring job has this name
-├── StaleUpdate              somebody else changed the recurring job since it was read
+├── StaleUpdate              somebody else changed the recurring job or alert rule since it was read
+├── AlertNotFound            no alert has this id (also a LookupError)
+├── AlertRuleNotFound        no alert rule has this name (also a LookupError)
+├── DeliveryFailed           a message could not be delivered through an alert channel
 ├── EnqueueUnknown           the ledger went away in mid-commit and could not be asked again
 ├── TaskFailed               the awaited execution failed; carries it
 ├── TaskCancelled            the awaited execution was cancelled; carries it
@@ -144,7 +147,7 @@ class RecurringJobExists(ButlerError):
 
 
 class StaleUpdate(ButlerError):
-    """Somebody else changed the recurring job since it was read; nothing was written."""
+    """Somebody else changed the recurring job or rule since it was read; nothing was written."""
 
     def __init__(self, name: str, *, expected: int, found: int) -> None:
         self.name = name
@@ -152,6 +155,26 @@ class StaleUpdate(ButlerError):
             f"{name!r} is at version {found}, and the change was made on version {expected}: "
             "read it again and repeat the change"
         )
+
+
+class AlertNotFound(ButlerError, LookupError):
+    """No alert has this id."""
+
+    def __init__(self, alert_id: str) -> None:
+        self.alert_id = alert_id
+        super().__init__(f"no alert has the id {alert_id!r}: butler alerts list")
+
+
+class AlertRuleNotFound(ButlerError, LookupError):
+    """No alert rule has this name."""
+
+    def __init__(self, name: str, known: Iterable[str] = ()) -> None:
+        self.name = name
+        super().__init__(f"no alert rule named {name!r}{did_you_mean(name, known)}")
+
+
+class DeliveryFailed(ButlerError):
+    """A message could not be delivered through an alert channel; the text holds no secret."""
 
 
 class EnqueueUnknown(ButlerError):

@@ -21,6 +21,11 @@ class QueueFacts:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
+    def ping(self) -> None:
+        """Ask Redis the smallest question."""
+        with wire_errors("PING"):
+            self._redis.ping()
+
     def names(self) -> set[str]:
         """Every queue that was ever pushed to or served, by its own name without a priority."""
         prefix = WireKeys.list("")

@@ -8,7 +8,6 @@ platforms hand them out. docs/configuration.md is made of what is written here.
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
@@ -25,10 +24,8 @@ from butler.errors import SettingsError, did_you_mean
 from butler.options import BUILT_IN, MAX_ATTEMPTS, MAX_TIMEOUT_S, TaskDefaults
 from butler.pushing import PUSH_TIMEOUT_S, REST_S
 from butler.queue_names import DEFAULT_QUEUE, check_queue_name
+from butler.setting_sources import PREFIX, TOML_FILE, SecretFiles, file_of, secrets_of, variable_of
 from butler.storage.retention import DEFAULT_DAYS, LONGEST_DAYS, Retention
-
-PREFIX = "BUTLER_"
-TOML_FILE = "butler.toml"
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 CaptureLevel = Literal["debug", "info", "warning", "error", "off"]
@@ -167,6 +164,26 @@ class Settings(BaseSettings):
         False, description="`true` also keeps what tasks write to stdout and stderr"
     )
 
+    # Alerts
+
+    alert_channels: SecretStr | None = Field(
+        None,
+        description="where alerts are told: `name=URL`, separated by spaces or lines; see "
+        "[alert channels](alerts.md#channels)",
+    )
+    alert_webhook_secret: SecretStr | None = Field(
+        None, description="what webhooks are signed with"
+    )
+    alert_allow_private: bool = Field(
+        False,
+        description="`true` lets webhooks go to loopback, private and link-local addresses",
+    )
+    web_public_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s]+$",
+        description="where people reach the console, for links in messages",
+    )
+
     # Commands
 
     app: str | None = Field(
@@ -294,33 +311,10 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """In order of precedence."""
         toml = TomlConfigSettingsSource(settings_cls)
-        return (init_settings, env_settings, _SecretFiles(settings_cls), toml)
+        return (init_settings, env_settings, SecretFiles(settings_cls), toml)
 
 
-class _SecretFiles(PydanticBaseSettingsSource):
-    """Reads ``BUTLER_<SECRET>_FILE``: the file's text, without the newline at its end."""
-
-    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
-        """One secret, or None."""
-        path = secret_file(field_name)
-        if path is None:
-            return None, field_name, False
-        try:
-            return Path(path).read_text(encoding="utf-8").strip(), field_name, False
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(
-                f"{variable_of(field_name)}_FILE cannot be read: {error}"
-            ) from error
-
-    def __call__(self) -> dict[str, Any]:
-        """All secrets that are in files."""
-        found = {name: self.get_field_value(None, name)[0] for name in SECRETS}
-        return {name: value for name, value in found.items() if value is not None}
-
-
-SECRETS = frozenset(
-    name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)
-)
+SECRETS = secrets_of(Settings)
 
 
 def load_settings(**arguments: Any) -> Settings:
@@ -369,16 +363,9 @@ def unknown_variables() -> list[str]:
     return [f"{name}{did_you_mean(name, known)}" for name in names if name.upper() not in known]
 
 
-def variable_of(name: str) -> str:
-    """The variable of a setting."""
-    return PREFIX + name.upper()
-
-
 def secret_file(name: str) -> str | None:
     """The file that holds a secret, where its ``_FILE`` variable names one."""
-    if name not in SECRETS:
-        return None
-    return os.environ.get(f"{variable_of(name)}_FILE") or None
+    return file_of(name) if name in SECRETS else None
 
 
 def _problem(detail: Any) -> str:

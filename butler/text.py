@@ -38,6 +38,11 @@ def clean_text(text: object, limit: int) -> str:
     return _UNSTORABLE.sub(_REPLACEMENT, shown)
 
 
+def one_line(text: object) -> str:
+    """``text`` on one line: what breaks a line and other control characters are spaces."""
+    return " ".join("".join(c if c.isprintable() else " " for c in _as_str(text)).split())
+
+
 def describe_error(
     exc: BaseException,
     *,

@@ -15,7 +15,7 @@ from butler.cli.printing import printable, say
 from butler.dev.processes import DRAIN_S, DevProcess
 from butler.dev.session import DevSession
 from butler.dev.sources import Sources
-from butler.settings import variable_of
+from butler.setting_sources import variable_of
 
 if TYPE_CHECKING:
     from butler.settings import Settings

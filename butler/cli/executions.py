@@ -11,21 +11,12 @@ from butler.cli.forms import attempt_form, event_form, execution_form
 from butler.cli.logs import logs
 from butler.cli.opening import open_ledger
 from butler.cli.options import app_options, json_option
-from butler.cli.printing import (
-    at,
-    printable_lines,
-    put,
-    put_fields,
-    put_json,
-    put_table,
-    say,
-    seconds_text,
-    when,
-)
+from butler.cli.printing import at, printable_lines, put, put_fields, put_json, put_table, say, when
 from butler.cli.steering import STEERING
 from butler.cli.times import PAST
 from butler.cli.tree import tree
 from butler.cli.watching import watch
+from butler.durations import seconds_text
 from butler.executions import ExecutionStatus
 
 if TYPE_CHECKING:

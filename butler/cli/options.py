@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, ge
 
 import click
 
-from butler.settings import Settings, load_settings, variable_of
+from butler.setting_sources import variable_of
+from butler.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

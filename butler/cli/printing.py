@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from butler.durations import seconds_text
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -100,24 +102,6 @@ def when(moment: datetime | None) -> str | None:
         return at(moment)
     ago_s = (datetime.now(UTC) - moment).total_seconds()
     return f"{seconds_text(ago_s)} ago" if ago_s >= 0 else f"in {seconds_text(-ago_s)}"
-
-
-def seconds_text(seconds: float) -> str:
-    """A duration for people: ``2.5 ms``, ``20 s``, ``3 min 20 s``, ``2 h 5 min``, ``3 d 4 h``."""
-    if seconds < 1:
-        return f"{seconds * 1000:.3g} ms"
-    if seconds < 10:
-        return f"{seconds:.3g} s"
-    if seconds < 59.5:
-        return f"{seconds:.0f} s"
-    units = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
-    whole = round(seconds)
-    parts = []
-    for size, unit in units:
-        count, whole = divmod(whole, size)
-        parts.append((count, unit))
-    first = next(n for n, (count, _) in enumerate(parts) if count)
-    return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count)
 
 
 def _cell(value: object) -> str:

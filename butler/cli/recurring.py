@@ -11,18 +11,10 @@ import click
 from butler.cli.forms import time_form
 from butler.cli.opening import open_ledger
 from butler.cli.options import app_options, json_option
-from butler.cli.printing import (
-    at,
-    put,
-    put_fields,
-    put_json,
-    put_table,
-    say,
-    seconds_text,
-    when,
-)
+from butler.cli.printing import at, put, put_fields, put_json, put_table, say, when
 from butler.cli.recurring_changes import CHANGES, job_filters
 from butler.cli.times import PAST
+from butler.durations import seconds_text
 from butler.errors import InvalidSchedule
 from butler.recurring.job import FireOutcome
 

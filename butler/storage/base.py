@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 from butler.storage.access import AccessStorage
 from butler.storage.families import FamilyStorage
 from butler.storage.logs import LogStorage
+from butler.storage.monitoring import MonitoringStorage
 from butler.storage.pruning import PrunableStorage
 from butler.storage.recurring import RecurringStorage
 from butler.storage.stats import StatsStorage
@@ -71,6 +72,7 @@ class Storage(
     FamilyStorage,
     AccessStorage,
     StatsStorage,
+    MonitoringStorage,
     Protocol,
 ):
     """A ledger of executions."""

@@ -26,7 +26,8 @@ from deployed import (
 from namespaces import need_programs
 
 from butler.cli.probe import DEFAULT_PORTS
-from butler.settings import PREFIX, SECRETS, Settings, variable_of
+from butler.setting_sources import PREFIX, variable_of
+from butler.settings import SECRETS, Settings
 
 BIN = Path(sys.executable).parent
 OUR_SERVICES = ("migrate", "worker", "scheduler")

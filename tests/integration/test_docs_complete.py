@@ -13,7 +13,8 @@ from command_lines import all_commands, options_of
 
 from butler.options import EnqueueOptions, TaskOptionFields
 from butler.retries import RetryPolicy
-from butler.settings import PREFIX, SECRETS, Settings
+from butler.setting_sources import PREFIX
+from butler.settings import SECRETS, Settings
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

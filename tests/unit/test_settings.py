@@ -144,4 +144,5 @@ def test_a_variable_that_is_no_setting_is_found_with_what_was_meant(monkeypatch)
 
 
 def test_urls_are_secrets():
-    assert set(SECRETS) == {"redis_url", "database_url", "database_direct_url"}
+    urls = {"redis_url", "database_url", "database_direct_url"}
+    assert set(SECRETS) == {*urls, "alert_channels", "alert_webhook_secret"}

@@ -14,7 +14,8 @@ from butler.errors import InvalidRequest, TaskFailed
 from butler.function_tasks import task
 from butler.in_memory import memory_redis
 from butler.retries import RetryPolicy
-from butler.settings import Settings, load_settings, variable_of
+from butler.setting_sources import variable_of
+from butler.settings import Settings, load_settings
 from butler.storage.memory import MemoryStorage
 from butler.storage.retention import Retention
 

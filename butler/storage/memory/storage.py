@@ -26,6 +26,7 @@ from butler.storage.memory.access import MemoryAccess
 from butler.storage.memory.attempts import claim_one, finish_one, report_one
 from butler.storage.memory.keys import due_at, take_over
 from butler.storage.memory.logs import MemoryLogs
+from butler.storage.memory.monitoring import MemoryMonitoring
 from butler.storage.memory.operators import cancel_one, delete_one, retry_one
 from butler.storage.memory.pruning import MemoryPruning
 from butler.storage.memory.reads import count_by_status, find_page
@@ -66,7 +67,9 @@ if TYPE_CHECKING:
 _S = ExecutionStatus
 
 
-class MemoryStorage(MemoryRecurring, MemoryPruning, MemoryLogs, MemoryAccess, MemoryStats):
+class MemoryStorage(
+    MemoryRecurring, MemoryPruning, MemoryLogs, MemoryAccess, MemoryStats, MemoryMonitoring
+):
     """A `Storage` that lives and dies with its process; ``clock`` is the ledger's now.
 
     ``max_progress_updates`` caps the recorded progress of one execution, over all its attempts.

@@ -20,6 +20,7 @@ from butler.storage.postgres.due_listener import DueListener
 from butler.storage.postgres.inserts import PostgresInserts
 from butler.storage.postgres.leader import PostgresLeader
 from butler.storage.postgres.logs import PostgresLogs
+from butler.storage.postgres.monitoring import PostgresMonitoring
 from butler.storage.postgres.operators import PostgresOperators
 from butler.storage.postgres.pruning import PostgresPruning
 from butler.storage.postgres.reads import PostgresReads
@@ -62,7 +63,12 @@ if TYPE_CHECKING:
 
 
 class PostgresStorage(
-    PostgresRecurring, PostgresPruning, PostgresLogs, PostgresAccess, PostgresStats
+    PostgresRecurring,
+    PostgresPruning,
+    PostgresLogs,
+    PostgresAccess,
+    PostgresStats,
+    PostgresMonitoring,
 ):
     """A `Storage` in the given database, in tables of a schema of their own.
 

@@ -11,7 +11,8 @@ from click.testing import CliRunner
 
 from butler.cli import COMMANDS, cli
 from butler.cli.options import SettingOption
-from butler.settings import Settings, variable_of
+from butler.setting_sources import variable_of
+from butler.settings import Settings
 
 
 def walk(command, name):

@@ -17,7 +17,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from butler.contrib.django.configuration import project_arguments
 from butler.errors import SettingsError
-from butler.settings import variable_of
+from butler.setting_sources import variable_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

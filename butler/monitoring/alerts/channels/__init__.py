@@ -1,0 +1,1 @@
+"""Where messages go: webhooks, mail, and whatever apprise speaks."""

@@ -1,0 +1,1 @@
+"""How a ledger and its servers do: checks, each with a level, a reason and a remedy."""
