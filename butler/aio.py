@@ -25,6 +25,7 @@ from typing import (
 )
 
 from butler.monitoring.aio import AsyncAlertRules, AsyncAlerts, AsyncHealth
+from butler.monitoring.stats_aio import AsyncStatistics
 from butler.storage.records import Moved
 
 if TYPE_CHECKING:
@@ -269,6 +270,11 @@ class AsyncButler:
     def alert_rules(self) -> AsyncAlertRules:
         """As `Butler.alert_rules`."""
         return AsyncAlertRules(self.butler)
+
+    @property
+    def stats(self) -> AsyncStatistics:
+        """As `Butler.stats`, awaited."""
+        return AsyncStatistics(self.butler)
 
     async def close(self) -> None:
         """As `Butler.close`; in a thread that is not one of those it closes."""

@@ -21,6 +21,7 @@ COMMANDS = {
     ),
     "dev": ("butler.cli.dev", "Run Redis, PostgreSQL, a worker and a scheduler, for development."),
     "enqueue": ("butler.cli.enqueue", "Enqueue a task by its name; prints the execution's id."),
+    "errors": ("butler.cli.errors", "List what fails, by type and place."),
     "executions": ("butler.cli.executions", "Look at executions, and steer them."),
     "migrate": ("butler.cli.migrate", "Create or update Butler's tables."),
     "probe": (
@@ -30,6 +31,7 @@ COMMANDS = {
     "queues": ("butler.cli.queues", "Look at queues."),
     "recurring": ("butler.cli.recurring", "Look at recurring jobs, and steer them."),
     "schedule": ("butler.cli.schedule", "Say what schedules mean."),
+    "stats": ("butler.cli.stats", "Say what ran lately, how it ended, and how long it took."),
     "tasks": ("butler.cli.tasks", "Look at the tasks that can be enqueued."),
     "workers": ("butler.cli.workers", "Look at workers."),
 }

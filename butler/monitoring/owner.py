@@ -1,4 +1,4 @@
-"""What makes a `Butler` watched: ``butler.health``, ``butler.alerts``, ``butler.alert_rules``."""
+"""What makes a `Butler` watched: ``butler.stats``, ``health``, ``alerts``, ``alert_rules``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from butler.monitoring.alerts.alerts import Alerts
     from butler.monitoring.alerts.rules import AlertRules
     from butler.monitoring.health.health import Health
+    from butler.monitoring.stats import Statistics
 
 
 class MonitoringOwner:
@@ -17,6 +18,13 @@ class MonitoringOwner:
     _health: Health | None = None
     _alerts: Alerts | None = None
     _alert_rules: AlertRules | None = None
+
+    @property
+    def stats(self) -> Statistics:
+        """What ran lately, how it ended and how long it took; what fails."""
+        from butler.monitoring.stats import Statistics
+
+        return Statistics(self._as_butler())
 
     @property
     def health(self) -> Health:

@@ -17,10 +17,10 @@ from butler.storage.memory import MemoryStorage
 # What only looks. Whatever else `MemoryStorage` can do is written down, also what a later version
 # of Butler adds: a call too many in the file does no harm, a missing one would.
 READS = {
-    "children", "count", "due_recurring", "events", "find", "find_recurring", "get", "get_many",
-    "get_recurring", "has_tokens", "leadership", "ledger_id", "listen", "logs", "next_due_in_s",
-    "now", "prepare", "pulses", "queued", "recurring_fires", "recurring_pulse",
-    "recurring_statistics", "running", "standings", "task_definitions", "tokens",
+    "children", "count", "due_recurring", "errors", "events", "find", "find_recurring", "get",
+    "get_many", "get_recurring", "has_tokens", "leadership", "ledger_id", "listen", "logs",
+    "next_due_in_s", "now", "prepare", "pulses", "queued", "recurring_fires", "recurring_pulse",
+    "recurring_statistics", "running", "standings", "stats", "task_definitions", "tokens",
     "waiting_recurring", "workers",
 }  # fmt: skip
 

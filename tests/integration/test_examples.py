@@ -37,8 +37,13 @@ LEFT = {
     "06_storage_backend": {},
     "08_transactional_enqueue": {("confirm", "succeeded"): 1, ("update_statement", "succeeded"): 1},
     "10_complex_schedules": {("slow", "succeeded"): 3},
-    "12_sentry_middleware": {("charge", "succeeded"): 1, ("refund", "failed"): 1},
+    "12_monitoring_and_statistics": {
+        ("resize", "succeeded"): 19,
+        ("fetch", "succeeded"): 2,
+        ("fetch", "failed"): 1,
+    },
     "15_testing_your_tasks": {},
+    "16_sentry_middleware": {("charge", "succeeded"): 1, ("refund", "failed"): 1},
 }
 
 
