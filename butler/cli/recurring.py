@@ -13,6 +13,7 @@ from butler.cli.opening import open_ledger
 from butler.cli.options import app_options, json_option
 from butler.cli.printing import at, put, put_fields, put_json, put_table, say, when
 from butler.cli.recurring_changes import CHANGES, job_filters
+from butler.cli.recurring_import import import_rq_scheduler
 from butler.cli.times import PAST
 from butler.durations import seconds_text
 from butler.errors import InvalidSchedule
@@ -34,7 +35,7 @@ def command() -> None:
     """Look at recurring jobs, and steer them."""
 
 
-for _command in CHANGES:
+for _command in (*CHANGES, import_rq_scheduler):
     command.add_command(_command)
 
 

@@ -16,11 +16,9 @@ is killed between taking its entry out and putting it in again. Here:
 
 from __future__ import annotations
 
-import io
 import logging
-import pickle
 import time
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from redis.exceptions import ConnectionError, TimeoutError  # noqa: A004 - redis-py's names
 from rq.exceptions import NoSuchJobError
@@ -29,6 +27,7 @@ from rq_scheduler.utils import get_next_scheduled_time, to_unix
 
 from butler.clock import SYSTEM_CLOCK
 from butler.log import log_event
+from butler.plain_pickle import PlainPickle
 from butler.queues import as_text, wire_errors
 from butler_scheduler.service import Service
 
@@ -45,40 +44,9 @@ LOOK_EVERY_S = 1.0
 HEARTBEAT_S = 5.0
 PAGE = 500
 
-PLAIN_TYPES = {
-    ("datetime", "date"),
-    ("datetime", "datetime"),
-    ("datetime", "time"),
-    ("datetime", "timedelta"),
-    ("datetime", "timezone"),
-    ("decimal", "Decimal"),
-    ("uuid", "UUID"),
-}
-
 
 class UnreadableEntry(Exception):
     """A scheduled job that cannot be fired as it stands."""
-
-
-class PlainPickle:
-    """RQ's serializer for a reader that trusts nobody: no globals but a few plain types."""
-
-    @staticmethod
-    def dumps(value: Any) -> bytes:
-        """As RQ writes."""
-        return pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
-
-    @staticmethod
-    def loads(data: bytes) -> Any:
-        """What can be read without importing anything; raises `pickle.UnpicklingError`."""
-        return _PlainUnpickler(io.BytesIO(data)).load()
-
-
-class _PlainUnpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in PLAIN_TYPES:
-            return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"{module}.{name} is not a plain value")
 
 
 class BridgeScheduler(Scheduler):  # type: ignore[misc]  # rq-scheduler has no types
