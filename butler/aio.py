@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from butler.listing import ListFilters
     from butler.options import EnqueueOptions
     from butler.producing import AnyTask, TypedTask
+    from butler.recurring.awaited import AsyncRecurringJobs
     from butler.results import TaskResult
     from butler.storage.logs import LogLine
     from butler.storage.records import Page
@@ -194,6 +195,13 @@ class AsyncButler:
         """As `Butler.enqueue_many`."""
         handles = await self.butler.aenqueue_many(items, **options)
         return [AsyncHandle(handle) for handle in handles]
+
+    @property
+    def recurring(self) -> AsyncRecurringJobs:
+        """As `Butler.recurring`, with its methods awaited."""
+        from butler.recurring.awaited import AsyncRecurringJobs
+
+        return AsyncRecurringJobs(self.butler)
 
     def handle(self, execution_id: str) -> AsyncHandle[Any]:
         """As `Butler.handle`; nothing is looked up, so nothing is awaited."""

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, assert_never
 
 from butler.errors import ButlerError, InvalidOption, RecurringJobNotFound
+from butler.recurring.definitions import changed_definition
+from butler.storage.recurring_records import RecurringChange
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from butler.app import Butler
     from butler.recurring.job import RecurringJob, RecurringPage
 
 BulkAction = Literal["pause", "resume", "trigger", "delete"]
@@ -50,6 +54,7 @@ class BulkSteps:
 
     find: Callable[[str], RecurringJob | None]
     list: Callable[..., RecurringPage]
+    _butler: Butler
 
     def bulk(
         self,
@@ -71,18 +76,55 @@ class BulkSteps:
             raise InvalidOption("bulk needs either jobs= or at least one filter (task=, tag=, …)")
         done: Names = []
         failed: dict[str, str] = {}
-        step: Callable[[str], Any] = getattr(self, action)
-        for name, job in self._named(jobs) if jobs is not None else self._matching(given):
-            try:
-                if job is None:
-                    raise RecurringJobNotFound(name)
-                if not dry_run:
-                    step(job.id)
-            except ButlerError as error:
-                failed[name] = str(error)
-            else:
-                done.append(job.name)
+        found = self._named(jobs) if jobs is not None else self._matching(given)
+        while page := list(islice(found, _PAGE)):
+            there = [job for _, job in page if job is not None]
+            failed |= {name: str(RecurringJobNotFound(name)) for name, job in page if job is None}
+            refused = {} if dry_run else self._step(action, there)
+            failed |= refused
+            done += [job.name for job in there if job.name not in refused]
         return BulkReport(action=action, dry_run=dry_run, done=tuple(done), failed=failed)
+
+    def _step(self, action: BulkAction, jobs: Sequence[RecurringJob]) -> dict[str, str]:
+        """Do it for a page of jobs in one statement where one can; why not, by name."""
+        match action:
+            case "delete":
+                gone = self._butler.storage.delete_recurring([job.id for job in jobs])
+                left = [job for job, deleted in zip(jobs, gone, strict=True) if not deleted]
+                return {job.name: str(RecurringJobNotFound(job.name)) for job in left}
+            case "pause" | "resume":
+                return self._each(action, self._unswitched(jobs, enabled=action == "resume"))
+            case "trigger":
+                return self._each(action, jobs)
+            case _:
+                assert_never(action)
+
+    def _unswitched(self, jobs: Sequence[RecurringJob], *, enabled: bool) -> Sequence[RecurringJob]:
+        """Switch jobs on or off in one statement; returns those for which that was not possible."""
+        storage = self._butler.storage
+        now, left, changes, switched = storage.now(), [], [], []
+        for job in jobs:
+            if job.enabled is enabled:
+                continue
+            try:
+                definition = changed_definition(job, now=now, options={"enabled": enabled})
+            except ButlerError:
+                left.append(job)
+            else:
+                changes.append(RecurringChange(version=job.version, definition=definition))
+                switched.append(job)
+        done = storage.change_recurring(changes)
+        return [*left, *(job for job, was in zip(switched, done, strict=True) if not was)]
+
+    def _each(self, action: BulkAction, jobs: Iterable[RecurringJob]) -> dict[str, str]:
+        step: Callable[[str], Any] = getattr(self, action)
+        failed = {}
+        for job in jobs:
+            try:
+                step(job.id)
+            except ButlerError as error:
+                failed[job.name] = str(error)
+        return failed
 
     def _named(self, jobs: Iterable[str]) -> Iterator[tuple[str, RecurringJob | None]]:
         for name in dict.fromkeys(jobs):

@@ -18,5 +18,9 @@ def test_code_that_needs_what_is_not_installed_is_valid_all_the_same(block):
     compile(block.text, block.place, "exec")
 
 
-def test_celerys_and_dramatiqs_code_is_there():
-    assert [block.argument for block in OLD] == ["needs Celery", "needs Dramatiq"]
+def test_what_others_are_written_like_is_there():
+    assert [block.argument for block in OLD] == [
+        "needs Celery",
+        "needs Dramatiq",
+        "needs APScheduler",
+    ]

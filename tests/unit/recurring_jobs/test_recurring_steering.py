@@ -138,8 +138,38 @@ def test_what_fails_for_one_is_told_and_stops_no_other(butler):
     butler.recurring.trigger("one")
     report = butler.recurring.bulk("trigger", jobs=["one", "gone", "two", "two"])
     assert report.done == ("two",)
-    assert list(report.failed) == ["one", "gone"]
+    assert sorted(report.failed) == ["gone", "one"]
     assert "unique key" in report.failed["one"]
+
+
+def test_a_bulk_step_goes_by_what_another_changed_in_between(butler, monkeypatch):
+    for name in "abc":
+        create(butler, name=name)
+    change = butler.storage.change_recurring
+
+    def change_beside_another(changes):
+        monkeypatch.setattr(butler.storage, "change_recurring", change)
+        butler.recurring.update("b", description="changed meanwhile")
+        return change(changes)
+
+    monkeypatch.setattr(butler.storage, "change_recurring", change_beside_another)
+    assert butler.recurring.bulk("pause", task="report").done == ("a", "b", "c")
+    assert [job.enabled for job in butler.recurring.list().jobs] == [False] * 3
+    assert butler.recurring.get("b").description == "changed meanwhile"
+
+
+def test_a_bulk_step_takes_few_statements(butler, monkeypatch):
+    for number in range(50):
+        create(butler, name=f"job {number}")
+    calls = []
+    for name in ("change_recurring", "delete_recurring", "get_recurring"):
+        method = getattr(butler.storage, name)
+        monkeypatch.setattr(
+            butler.storage, name, lambda *a, m=method, **k: calls.append(m) or m(*a, **k)
+        )
+    for action in ("pause", "resume", "delete"):
+        assert len(butler.recurring.bulk(action, task="report").done) == 50
+    assert len(calls) == 3
 
 
 @pytest.mark.parametrize("given", [{}, {"jobs": ["a"], "tag": "x"}, {"tag": None}])
