@@ -152,11 +152,14 @@ class Operator(ABC):
     def cancel_many(self, execution_ids: Iterable[str]) -> Moves:
         """`cancel` for several: how each was left, in order; never raises for one of them."""
         warn_if_loop_blocked("butler.cancel_many()", awaited="await butler.aio.cancel_many(...)")
+        # Made first: a new process loads drivers for it, half a second in which tasks went on that
+        # are cancelled already.
+        pusher = self.pusher
         moves = self._move(execution_ids, self.storage.cancel)
-        self.pusher.withdraw(_entries(moves, after=ExecutionStatus.CANCELLED))
+        pusher.withdraw(_entries(moves, after=ExecutionStatus.CANCELLED))
         for move in moves:
             if move.changed and move.worker_name and move.after is ExecutionStatus.RUNNING:
-                self.pusher.request_stop(move.id, move.worker_name)
+                pusher.request_stop(move.id, move.worker_name)
         return moves
 
     def retry(self, execution_id: str) -> Handle[Any]:

@@ -156,3 +156,17 @@ def test_every_filter_of_a_listing_is_obeyed(butler, clock, filters):
 def test_a_filter_that_cannot_be_is_refused(butler, filters, message):
     with pytest.raises(InvalidOption, match=message):
         butler.list(**filters)
+
+
+def test_nothing_is_made_between_the_ledgers_word_of_a_cancel_and_the_workers(
+    stranger, storage, monkeypatch
+):
+    made, cancel = [], storage.cancel
+
+    def cancel_later(ids):
+        made.append(stranger._backends._here().pusher)
+        return cancel(ids)
+
+    monkeypatch.setattr(storage, "cancel", cancel_later)
+    stranger.cancel_many([new_id()])
+    assert made == [stranger.pusher]
