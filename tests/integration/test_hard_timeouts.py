@@ -6,7 +6,7 @@ import pytest
 from fleet import live_workers, wait_for
 from fleet_app import Item
 
-from butler.errors import TaskFailed
+from butler.errors import TaskCancelled, TaskFailed
 from butler.executions import AttemptOutcome, ExecutionStatus
 
 
@@ -30,6 +30,21 @@ def test_a_thread_blocked_in_c_is_ended_with_its_process(butler, fleet, worker, 
     assert (attempt.outcome, attempt.counted) == (AttemptOutcome.TIMED_OUT, True)
     assert butler.enqueue("work", Item(n=3)).result(timeout_s=30) == 3
     assert worker.pid not in {row.pid for row in live_workers(butler)}
+
+
+@pytest.mark.parametrize("holds_the_lock", [0, 1])
+def test_a_thread_blocked_in_c_that_is_cancelled_is_ended_with_its_process(
+    butler, fleet, holds_the_lock
+):
+    # Where the whole process is deaf, the supervisor learns of the cancel by its heartbeat.
+    fleet.environment["BUTLER_HEARTBEAT_S"] = "1"
+    fleet.start_worker("--grace", "1")
+    handle = butler.enqueue("deaf", Item(n=holds_the_lock), timeout_s=600)
+    wait_for(lambda: running(handle), what="it runs", fleet=fleet)
+    assert handle.cancel()
+    with pytest.raises(TaskCancelled):
+        handle.result(timeout_s=45)
+    assert butler.enqueue("work", Item(n=3)).result(timeout_s=30) == 3
 
 
 def test_neighbours_of_an_overdue_thread_may_finish_and_nothing_waits_for_them(

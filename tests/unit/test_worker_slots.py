@@ -9,7 +9,7 @@ from worker_kit import Item, make_butler, make_worker, wait_for
 
 from butler import RetryPolicy, TaskContext
 from butler.errors import TaskFailed
-from butler.executions import ExecutionStatus
+from butler.executions import AttemptOutcome, ExecutionStatus
 
 
 @pytest.fixture
@@ -159,3 +159,44 @@ def test_a_drain_hands_back_what_it_could_not_start(butler, start):
     states = {handle.execution().status for handle in handles}
     assert states == {ExecutionStatus.QUEUED}
     assert butler.wire.depth("default") == 6
+
+
+def test_a_thread_that_ignores_a_cancel_for_the_grace_is_interrupted(butler, start):
+    ended = []
+
+    @butler.task
+    def busy(request: Item) -> None:
+        try:
+            while True:
+                time.sleep(0.01)
+        finally:
+            ended.append(True)
+
+    worker = start(grace_s=0.05)
+    handle = butler.enqueue("busy", Item())
+    wait_for(lambda: (a := worker._attempts.get(handle.id)) and a.thread_id)
+    worker.cancel(handle.id)
+    wait_for(lambda: ended)
+    wait_for(lambda: worker.idle)
+    (attempt,) = handle.execution().attempts
+    assert attempt.outcome is AttemptOutcome.CANCELLED
+
+
+def test_a_coroutine_that_swallows_a_cancel_is_cancelled_once_more_after_the_grace(butler, start):
+    times = []
+
+    @butler.task
+    async def stubborn(request: Item) -> None:
+        while len(times) < 2:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                times.append(True)
+        raise asyncio.CancelledError
+
+    worker = start(grace_s=0.05)
+    handle = butler.enqueue("stubborn", Item())
+    wait_for(lambda: (a := worker._attempts.get(handle.id)) and a.task and a.started_at)
+    worker.cancel(handle.id)
+    wait_for(lambda: handle.execution().status is ExecutionStatus.CANCELLED)
+    assert len(times) == 2

@@ -70,6 +70,7 @@ class Attempt:
         "started_wall",
         "task",
         "thread_id",
+        "thrown",
     )
 
     def __init__(
@@ -89,6 +90,8 @@ class Attempt:
         self.entry: int | None = None
         self.announced_at: float | None = None
         self.thread_id: int | None = None
+        # Whether an exception was thrown into its thread.
+        self.thrown = False
         self.task: asyncio.Task[None] | None = None
         self.process: IsolatedProcess | None = None
 
@@ -103,6 +106,10 @@ class Attempt:
         if self.claimed.timeout_s is not None:
             return self.claimed.timeout_s
         return self.spec.options.timeout_s
+
+    def end_by(self, moment: float) -> None:
+        """Its time is over at this boot time at the latest."""
+        self.deadline = moment if self.deadline is None else min(self.deadline, moment)
 
     def start_clock(self, now: float) -> None:
         """Its time begins to run, at this boot time."""

@@ -14,6 +14,8 @@ from butler_workers.control import ControlLine
 from butler_workers.started import StartedView, table_slots
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from butler_workers.child import ChildConfig
 
 
@@ -31,6 +33,7 @@ class ChildProcess:
         self.started_at = time.monotonic()
         self.line = ControlLine(ours)
         self.name = ""
+        self._cancelled: dict[str, float] = {}
         self.started = StartedView(table_slots(config.concurrency))
         config = replace(
             config,
@@ -54,6 +57,28 @@ class ChildProcess:
     def poll(self) -> int | None:
         """Its exit code (negative: minus the signal), None while it lives."""
         return self._process.poll()
+
+    def note_cancelled(self, execution_ids: Iterable[str]) -> None:
+        """What the ledger says was asked to end and runs here still."""
+        now = time.monotonic()
+        self._cancelled = {id_: self._cancelled.get(id_, now) for id_ in execution_ids}
+
+    def overdue(self, *, cancel_s: float) -> list[str]:
+        """Started executions whose time has passed.
+
+        Also those of a child that cannot say anything, because a task holds the interpreter's lock,
+        that were cancelled longer than ``cancel_s`` ago: it has not heard of that.
+        """
+        late = self.started.overdue()
+        if self.started.silent:
+            now = time.monotonic()
+            entries = self.started.entries()
+            late |= {
+                id_: entries[id_]
+                for id_, since in list(self._cancelled.items())
+                if now - since > cancel_s and id_ in entries
+            }
+        return list(late)
 
     def kill(self) -> None:
         """End it now, as it does not end by itself."""

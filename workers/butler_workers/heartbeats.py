@@ -60,7 +60,9 @@ class Heartbeats:
         sent_at = SYSTEM_CLOCK.monotonic()
         for reply in self._butler.storage.heartbeat(list(living)):
             self._health.heartbeat()
-            living[reply.worker_id].line.send(
+            child = living[reply.worker_id]
+            child.note_cancelled(row.id for row in reply.running if row.cancel_requested)
+            child.line.send(
                 "heartbeat",
                 lost=reply.lost,
                 sent_at=sent_at,

@@ -117,7 +117,10 @@ class Slots:
         return taken
 
     def interrupt(self, attempt: Attempt, kind: Interrupt, reason: str) -> None:
-        """Ask an attempt to end; a timeout is also raised in a thread that runs it."""
+        """Ask an attempt to end; a timeout is also raised in a thread that runs it.
+
+        A cancel leaves a thread the grace to end in its own way: see `insist`.
+        """
         with attempt.lock:
             if attempt.over or attempt.interrupt is not None:
                 return
@@ -125,10 +128,39 @@ class Slots:
             attempt.control.request_cancel(reason)
             if attempt.process is not None:
                 attempt.process.interrupt(kind, reason)
-            elif attempt.task is not None:
+                return
+            if kind is Interrupt.CANCEL and not (self.pool and attempt.in_process):
+                self._bound(attempt)
+            if attempt.task is not None:
                 attempt.task.get_loop().call_soon_threadsafe(attempt.task.cancel)
-            elif attempt.thread_id is not None and kind is Interrupt.TIMEOUT:
-                raise_in_thread(attempt.thread_id, TaskTimeout)
+            elif kind is Interrupt.TIMEOUT:
+                self._throw(attempt, TaskTimeout)
+
+    def insist(self, attempt: Attempt) -> None:
+        """It was cancelled, and goes on after the grace: interrupt it as a timeout would, once.
+
+        After as long again the supervisor ends the process.
+        """
+        with attempt.lock:
+            if attempt.over or attempt.thrown:
+                return
+            if attempt.task is not None:
+                attempt.thrown = True
+                attempt.task.get_loop().call_soon_threadsafe(attempt.task.cancel)
+            else:
+                self._throw(attempt, AttemptCancelled)
+
+    @staticmethod
+    def _throw(attempt: Attempt, error: type[BaseException]) -> None:
+        if attempt.thread_id is not None:
+            attempt.thrown = True
+            raise_in_thread(attempt.thread_id, error)
+
+    def _bound(self, attempt: Attempt) -> None:
+        attempt.end_by(self._clock.monotonic() + self._grace_s)
+        if self._started is not None and attempt.entry is not None:
+            assert attempt.deadline is not None
+            self._started.limit(attempt.entry, attempt.deadline + self._grace_s)
 
     def run_here(self, attempt: Attempt) -> None:
         """Run a ``def`` task's attempt in the calling thread, whatever slots are free."""
@@ -198,23 +230,27 @@ class Slots:
     def begin(self, attempt: Attempt) -> tuple[Any, TaskContext] | Transition | None:
         """Decode the request and start the attempt's clock, or say how it ended already."""
         claimed, spec = attempt.claimed, attempt.spec
-        if attempt.interrupt is not None:
+        with attempt.lock:
+            if attempt.interrupt is None:
+                self._start_clock(attempt)
+        if attempt.started_at is None:
             return conclude_safely(
                 attempt, Raised(AttemptCancelled("interrupted before it started"))
             )
-        now = self._clock.monotonic()
-        attempt.started_at = now
-        attempt.started_wall = datetime.now(UTC)
-        # The clock of one with a process of its own starts when that is ready: see `isolation`.
-        if not (self.pool and attempt.in_process):
-            attempt.start_clock(now)
-        if self._started is not None:
-            self._note_start(attempt)
         try:
             request = spec.request.decode(claimed.request)
         except InvalidRequest as error:
             return refuse_request(claimed, spec, error)
         return request, TaskContext(claimed, attempt.control, self._butler, attempt.deadline)
+
+    def _start_clock(self, attempt: Attempt) -> None:
+        attempt.started_at = self._clock.monotonic()
+        attempt.started_wall = datetime.now(UTC)
+        # The clock of one with a process of its own starts when that is ready: see `isolation`.
+        if not (self.pool and attempt.in_process):
+            attempt.start_clock(attempt.started_at)
+        if self._started is not None:
+            self._note_start(attempt)
 
     def _note_start(self, attempt: Attempt) -> None:
         """Before the task's first line: a crash must find what was running."""

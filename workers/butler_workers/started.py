@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 # When it last spoke, attempts in flight, endings unwritten, and how many ended in each `COUNTED`.
 _HEAD = struct.Struct("=dQQ4Q")
 _ENTRY = struct.Struct("=36sId")
+_UNTIL = struct.Struct("=d")
+_UNTIL_AT = _ENTRY.size - _UNTIL.size
 _EMPTY = bytes(_ENTRY.size)
 SILENT_S = 3.0
 COUNTED = ("succeeded", "failed", "cancelled", "returned")
@@ -77,6 +79,10 @@ class StartedTable:
         limit = math.inf if until is None else until
         _ENTRY.pack_into(self._memory, at, execution_id.encode(), attempt, limit)
         return index
+
+    def limit(self, index: int, until: float) -> None:
+        """The attempt of this entry may run until this boot time, and no longer."""
+        _UNTIL.pack_into(self._memory, _HEAD.size + index * _ENTRY.size + _UNTIL_AT, until)
 
     def end(self, index: int) -> None:
         """Note that the attempt of this entry has ended."""

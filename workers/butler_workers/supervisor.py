@@ -195,7 +195,7 @@ class Supervisor:
             return
         self._looked_at = now
         for child in self._children.values():
-            overdue = child.started.overdue()
+            overdue = child.overdue(cancel_s=2 * self._config.grace_s)
             if not overdue:
                 continue
             if not child.draining:

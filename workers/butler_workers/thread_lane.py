@@ -4,9 +4,10 @@ A thread that ends an attempt takes the next waiting one itself: for short tasks
 between threads would cost more than the work. An executor with a future an attempt was measured
 at four times the cost.
 
-Interrupts. A thread gets `TaskTimeout` raised in it, which Python does at its next bytecode: it
-cannot reach a blocking C call. `Attempt.lock` makes sure that it is only thrown while that thread
-still runs that attempt; one that arrives too late is swallowed here.
+Interrupts. A thread gets `TaskTimeout` raised in it, or `AttemptCancelled` where it did not obey a
+cancel, which Python does at its next bytecode: it cannot reach a blocking C call. `Attempt.lock`
+makes sure that it is only thrown while that thread still runs that attempt; one that arrives too
+late is swallowed here.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING
 from butler.context import running_context
 from butler.errors import TaskInterrupted
 from butler.log import log_event
-from butler_workers.attempts import Interrupt, Raised, Returned, conclude_safely
+from butler_workers.attempts import Raised, Returned, conclude_safely
 
 if TYPE_CHECKING:
     from butler.lifecycle import Transition
@@ -100,7 +101,7 @@ def _close(attempt: Attempt) -> None:
         try:
             with attempt.lock:
                 attempt.over = True
-            if attempt.interrupt is Interrupt.TIMEOUT:
+            if attempt.thrown:
                 raise_in_thread(threading.get_ident(), None)
         except TaskInterrupted:
             log_event(logger, logging.DEBUG, "attempt.late_interrupt", id=attempt.claimed.id)

@@ -122,13 +122,13 @@ class Ticker:
 
     def _interrupt_overdue(self, running: Iterable[Attempt], now: float) -> None:
         for attempt in running:
-            if (
-                attempt.deadline is not None
-                and now >= attempt.deadline
-                and attempt.interrupt is None
-            ):
+            if attempt.deadline is None or now < attempt.deadline:
+                continue
+            if attempt.interrupt is None:
                 reason = f"still running after timeout_s={attempt.timeout_s:g}"
                 self._slots.interrupt(attempt, Interrupt.TIMEOUT, reason)
+            elif attempt.interrupt is Interrupt.CANCEL:
+                self._slots.insist(attempt)
 
     def _hand_back_unstarted(self, now: float) -> None:
         for attempt in self._slots.take_waiting(older_than=now - UNSTARTED_S):
