@@ -20,7 +20,7 @@ VENV_WORKS := $(shell .venv/bin/python -c '' 2>/dev/null && \
   [ "$$(cat .venv/python.stamp 2>/dev/null)" = "$$(pwd -P)" ] && echo yes)
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE help install demo dev docs test test-installed check format bench constraints clean
+.PHONY: FORCE help install demo dev docs test test-installed check format bench soak constraints clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +56,9 @@ docs: .venv/dev.stamp ## Write what the docs take from the code
 
 bench: .venv/dev.stamp ## Measure throughput and latency on this machine
 	$(BIN)/python benchmarks/throughput.py $(ARGS)
+
+soak: .venv/dev.stamp ## Ten minutes of work while processes are killed; fails on anything left behind
+	$(BIN)/python benchmarks/soak.py $(ARGS)
 
 constraints: ## Resolve the newest dependencies into constraints.txt
 	.ci/make_constraints "$(PYTHON)"

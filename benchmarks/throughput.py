@@ -98,9 +98,12 @@ def rate(times):
     return (len(times) - 1) / (times[-1] - times[0])
 
 
-def start(arguments):
+def start(arguments, *, stderr=None):
     return subprocess.Popen(
-        [sys.executable, *arguments], cwd=HERE, env={**os.environ, "PYTHONPATH": str(HERE)}
+        [sys.executable, *arguments],
+        cwd=HERE,
+        env={**os.environ, "PYTHONPATH": str(HERE)},
+        stderr=stderr,
     )
 
 
