@@ -192,9 +192,9 @@ class Statistics:
             raise InvalidOption(f"limit must be in 1..{MAX_TOP}, got {limit!r}")
         window = self._window(since, until)
         found: dict[str, list[StatsCell]] = {}
-        query = StatsQuery(spans=window.spans(), by=by, queue=queue)
+        query = StatsQuery(spans=window.spans(), by=(by,), queue=queue)
         for cell in self._butler.storage.stats(query):
-            found.setdefault(cell.name or "", []).append(cell)
+            found.setdefault(getattr(cell, by), []).append(cell)
         rows = [
             StatsRow(name=name, summary=_summary(cells, since=window.since, until=window.until))
             for name, cells in sorted(found.items())

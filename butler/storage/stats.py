@@ -83,7 +83,7 @@ class StatsQuery:
 
     spans: tuple[Span, ...]
     every: Step | None = None
-    by: Literal["task", "queue"] | None = None
+    by: tuple[Literal["task", "queue"], ...] = ()
     task: str | None = None
     queue: str | None = None
 
@@ -92,7 +92,7 @@ class StatsQuery:
 class StatsCell:
     """How often attempts ended in one way and left their executions in one status.
 
-    ``at`` and ``name`` (the task or queue) are set where the query keeps them apart. ``wait`` is
+    ``at``, ``task`` and ``queue`` are set where the query keeps them apart. ``wait`` is
     from when it was due until it started, ``run`` from there until its end was written; what never
     started has neither. Sums are in seconds.
     """
@@ -101,7 +101,8 @@ class StatsCell:
     status: ExecutionStatus
     number: int
     at: datetime | None = None
-    name: str | None = None
+    task: str | None = None
+    queue: str | None = None
     wait_s: float = 0.0
     run_s: float = 0.0
     wait: Histogram = field(default_factory=Histogram)

@@ -21,9 +21,15 @@ class SchedulerHealth:
     """How a scheduler's services stand; a standby that stands by is well."""
 
     def __init__(
-        self, services: Callable[[], Sequence[Service]], *, leads: Callable[[], bool], clock: Clock
+        self,
+        services: Callable[[], Sequence[Service]],
+        *,
+        leads: Callable[[], bool],
+        ledger: Callable[[], Sequence[Metric]],
+        clock: Clock,
     ) -> None:
         self._services = services
+        self._ledger = ledger
         self._leads = leads
         self._clock = clock
 
@@ -48,7 +54,7 @@ class SchedulerHealth:
         return Verdict(passes=True, reason="leader" if self._leads() else "standby")
 
     def metrics(self) -> Iterable[Metric]:
-        """Whether it leads, and how its services fare."""
+        """Whether it leads, how its services fare, and if it leads what the ledger says."""
         return (
             gauge(
                 "butler_scheduler_leader",
@@ -57,7 +63,8 @@ class SchedulerHealth:
             ),
             counter(
                 "butler_scheduler_service_failures_total",
-                "Rounds of a service that ended in an error.",
-                [Sample(s.failures, {"service": s.name}) for s in self._services()],
+                "Rounds of services that ended in an error; the log says whose.",
+                [Sample(sum(service.failures for service in self._services()))],
             ),
+            *self._ledger(),
         )

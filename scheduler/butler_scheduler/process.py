@@ -26,6 +26,7 @@ from butler.stop_flag import StopFlag
 from butler_scheduler.clock_guard import ClockGuard
 from butler_scheduler.definition_sync import DefinitionSync
 from butler_scheduler.expirer import Expirer
+from butler_scheduler.exporter import Exporter
 from butler_scheduler.folder import Folder
 from butler_scheduler.leader import LEADER_LEASE_S, Leader
 from butler_scheduler.probing import SchedulerHealth
@@ -40,8 +41,11 @@ from butler_scheduler.stager import Stager
 from butler_scheduler.stray_hands import StrayHands
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from butler.app import Butler
     from butler.clock import Clock
+    from butler.monitoring.metrics import Metric
     from butler.storage.base import Storage
     from butler_scheduler.service import Service
 
@@ -77,7 +81,10 @@ class SchedulerProcess:
         self._stopping = threading.Event()
         self._services: list[Service] = []
         self._leader: Leader | None = None
-        self.health = SchedulerHealth(lambda: self._services, leads=self._leads, clock=clock)
+        self._exporter: Exporter | None = None
+        self.health = SchedulerHealth(
+            lambda: self._services, leads=self._leads, ledger=self._ledger_metrics, clock=clock
+        )
 
     def run(self) -> None:
         """Schedule until `stop` is called; then give leadership up and return.
@@ -149,6 +156,7 @@ class SchedulerProcess:
         leader = self._leader = Leader(
             storage, holder=_own_name(), lease_s=self._leader_lease_s, clock=clock
         )
+        self._exporter = Exporter(storage, leader=leader, clock=clock)
         log_event(logger, logging.INFO, "scheduler.started", holder=leader.holder)
         return [
             leader,
@@ -173,6 +181,7 @@ class SchedulerProcess:
             ),
             Pruner(storage, leader=leader, clock=clock),
             Folder(storage, leader=leader, clock=clock),
+            self._exporter,
             StrayHands(storage, hands=hands, leader=leader, clock=clock),
             RqBridge(redis, leader=leader, clock=clock),
             RqOrders(storage, wire=wire, recovery=recovery, leader=leader, clock=clock),
@@ -181,6 +190,9 @@ class SchedulerProcess:
 
     def _leads(self) -> bool:
         return self._leader is not None and self._leader.epoch() is not None
+
+    def _ledger_metrics(self) -> Sequence[Metric]:
+        return () if self._exporter is None else self._exporter.metrics()
 
     def _stop_services(self) -> None:
         systemd.notify("STOPPING=1")

@@ -107,8 +107,8 @@ def test_statistics_are_a_recount_of_the_ledger(storage, ledger):
         for attempt in storage.get(execution.id).attempts:
             recount[(execution.task, attempt.outcome.value)] += 1
     counted = Counter()
-    for cell in storage.stats(StatsQuery(spans=ALWAYS, by="task")):
-        counted[(cell.name, cell.ending.value)] += cell.number
+    for cell in storage.stats(StatsQuery(spans=ALWAYS, by=("task",))):
+        counted[(cell.task, cell.ending.value)] += cell.number
         assert cell.wait.total == cell.run.total == cell.number
     assert recount == counted
 
@@ -150,9 +150,14 @@ def test_what_is_asked_for_can_be_one_task_or_queue_and_kept_apart(storage, ledg
     assert endings(storage, task="A") == {("succeeded", "succeeded"): 2}
     assert endings(storage, queue="x", task="B") == {("succeeded", "succeeded"): 1}
     assert endings(storage, task="\x00") == {}
-    by_queue = storage.stats(StatsQuery(spans=ALWAYS, by="queue"))
-    assert {cell.name: cell.number for cell in by_queue} == {"x": 2, "y": 1}
-    [cell] = storage.stats(StatsQuery(spans=ALWAYS, by="queue", every=Step.DAY, queue="x"))
+    by_queue = storage.stats(StatsQuery(spans=ALWAYS, by=("queue",)))
+    assert {cell.queue: cell.number for cell in by_queue} == {"x": 2, "y": 1}
+    by_both = storage.stats(StatsQuery(spans=ALWAYS, by=("task", "queue"), queue="x"))
+    assert {(cell.task, cell.queue): cell.number for cell in by_both} == {
+        ("A", "x"): 1,
+        ("B", "x"): 1,
+    }
+    [cell] = storage.stats(StatsQuery(spans=ALWAYS, by=("queue",), every=Step.DAY, queue="x"))
     assert cell.at == Step.DAY.begin(cell.at)
 
 

@@ -7,7 +7,7 @@ are added up from minutes when somebody asks.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from butler.errors import InvalidOption
 from butler.executions import ExecutionStatus
@@ -34,6 +34,9 @@ class _Key(NamedTuple):
     queue: str
     ending: Ending
     status: ExecutionStatus
+
+
+_CellKey: TypeAlias = "tuple[datetime | None, str | None, str | None, Ending, ExecutionStatus]"
 
 
 @dataclass(slots=True)
@@ -123,7 +126,7 @@ class MemoryStats:
 
     def stats(self, query: StatsQuery) -> list[StatsCell]:
         """What ended in the spans of ``query``."""
-        found: dict[tuple[datetime | None, str | None, Ending, ExecutionStatus], _Sum] = {}
+        found: dict[_CellKey, _Sum] = {}
         with self._lock:
             for key, each in self._tally.sums.items():
                 if not any(span.since <= key.at < span.until for span in query.spans):
@@ -131,12 +134,15 @@ class MemoryStats:
                 if query.task not in (None, key.task) or query.queue not in (None, key.queue):
                     continue
                 at = None if query.every is None else query.every.begin(key.at)
-                name = {None: None, "task": key.task, "queue": key.queue}[query.by]
-                found.setdefault((at, name, key.ending, key.status), _Sum()).merge(each)
+                task = key.task if "task" in query.by else None
+                queue = key.queue if "queue" in query.by else None
+                cell = (at, task, queue, key.ending, key.status)
+                found.setdefault(cell, _Sum()).merge(each)
         return [
             StatsCell(
                 at=at,
-                name=name,
+                task=task,
+                queue=queue,
                 ending=ending,
                 status=status,
                 number=each.number,
@@ -145,7 +151,7 @@ class MemoryStats:
                 wait=each.wait,
                 run=each.run,
             )
-            for (at, name, ending, status), each in found.items()
+            for (at, task, queue, ending, status), each in found.items()
         ]
 
     def errors(self, query: ErrorQuery) -> list[ErrorGroup]:

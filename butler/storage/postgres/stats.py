@@ -41,7 +41,8 @@ class PostgresStats:
             "sinces": literals.times([span.since for span in query.spans]),
             "untils": literals.times([span.until for span in query.spans]),
             "every": query.every,
-            "by": query.by,
+            "by_task": "t" if "task" in query.by else "f",
+            "by_queue": "t" if "queue" in query.by else "f",
             "task": query.task,
             "queue": query.queue,
         }
@@ -81,10 +82,11 @@ class PostgresStats:
 
 def _cell(row: Sequence[Any]) -> StatsCell:
     """The columns of stats_read."""
-    at, name, ending, status, number, wait_us, run_us, waits, runs = row
+    at, task, queue, ending, status, number, wait_us, run_us, waits, runs = row
     return StatsCell(
         at=rows.maybe_utc(at),
-        name=name,
+        task=task,
+        queue=queue,
         ending=Ending(ending),
         status=ExecutionStatus(status),
         number=number,

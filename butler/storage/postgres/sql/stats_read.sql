@@ -1,6 +1,6 @@
 -- What ended in some spans of time, added up: folded rows of each span's step, and what is not folded
 -- yet. One statement, so one snapshot: a delta is seen either as such or in what it was folded into.
--- The columns: when (NULL unless ``every``), task or queue (NULL unless ``by``), ending, status,
+-- The columns: when (NULL unless ``every``), task and queue (NULL unless ``by_…``), ending, status,
 -- number, the sums in microseconds, and both histograms, packed.
 WITH spans AS MATERIALIZED (
     SELECT s.step, s.since, s.until
@@ -31,22 +31,22 @@ keyed AS MATERIALIZED (
             WHEN %(every)s::text IS NULL THEN '-infinity'::timestamptz
             ELSE date_trunc(%(every)s::text, found.at, 'UTC')
         END AS at,
-        CASE %(by)s::text WHEN 'task' THEN found.task WHEN 'queue' THEN found.queue ELSE '' END
-            AS name,
+        CASE WHEN %(by_task)s::boolean THEN found.task ELSE '' END AS task,
+        CASE WHEN %(by_queue)s::boolean THEN found.queue ELSE '' END AS queue,
         found.ending, found.status, found.number, found.wait_us, found.run_us, found.waits,
         found.runs
     FROM found
 ),
 summed AS (
     SELECT
-        keyed.at, keyed.name, keyed.ending, keyed.status, sum(keyed.number)::bigint AS number,
+        keyed.at, keyed.task, keyed.queue, keyed.ending, keyed.status, sum(keyed.number)::bigint AS number,
         sum(keyed.wait_us)::bigint AS wait_us, sum(keyed.run_us)::bigint AS run_us
     FROM keyed
-    GROUP BY keyed.at, keyed.name, keyed.ending, keyed.status
+    GROUP BY keyed.at, keyed.task, keyed.queue, keyed.ending, keyed.status
 ),
 bucketed AS (
     SELECT
-        keyed.at, keyed.name, keyed.ending, keyed.status, e.waited, e.entry >> 40 AS bucket,
+        keyed.at, keyed.task, keyed.queue, keyed.ending, keyed.status, e.waited, e.entry >> 40 AS bucket,
         sum(e.entry & 1099511627775)::bigint AS number
     FROM keyed
     CROSS JOIN LATERAL (
@@ -54,24 +54,26 @@ bucketed AS (
         UNION ALL
         SELECT false, r.entry FROM unnest(keyed.runs) AS r (entry)
     ) AS e (waited, entry)
-    GROUP BY keyed.at, keyed.name, keyed.ending, keyed.status, e.waited, e.entry >> 40
+    GROUP BY keyed.at, keyed.task, keyed.queue, keyed.ending, keyed.status, e.waited, e.entry >> 40
 ),
 packed AS (
     SELECT
-        b.at, b.name, b.ending, b.status,
+        b.at, b.task, b.queue, b.ending, b.status,
         array_agg((b.bucket << 40) + b.number) FILTER (WHERE b.waited) AS waits,
         array_agg((b.bucket << 40) + b.number) FILTER (WHERE NOT b.waited) AS runs
     FROM bucketed AS b
-    GROUP BY b.at, b.name, b.ending, b.status
+    GROUP BY b.at, b.task, b.queue, b.ending, b.status
 )
 SELECT
     CASE WHEN %(every)s::text IS NOT NULL THEN summed.at END,
-    CASE WHEN %(by)s::text IS NOT NULL THEN summed.name END,
+    CASE WHEN %(by_task)s::boolean THEN summed.task END,
+    CASE WHEN %(by_queue)s::boolean THEN summed.queue END,
     summed.ending, summed.status, summed.number, summed.wait_us, summed.run_us,
     packed.waits, packed.runs
 FROM summed
 LEFT JOIN packed
     ON packed.at = summed.at
-    AND packed.name = summed.name
+    AND packed.task = summed.task
+    AND packed.queue = summed.queue
     AND packed.ending = summed.ending
     AND packed.status = summed.status
