@@ -1,4 +1,5 @@
-"""What `butler-scheduler` costs and how late it is: recurring jobs, delayed work, pruning, idling.
+"""What `butler-scheduler` costs and how late it is: recurring jobs, delayed work, pruning, idling;
+and how soon it is there again: after its leader's end, after Redis has lost everything.
 
 One scheduler process on embedded servers with PostgreSQL's fsync on. Times are the ledger's
 (`queued_at`) and, for what has reached its queue, this process's beside them: one machine, one
@@ -8,6 +9,8 @@ clock. Each part can be run alone: `python benchmarks/scheduler.py burst idle`.
 import argparse
 import json
 import os
+import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,17 +20,23 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
 
+from door import Door
+
 HERE = Path(__file__).resolve().parent
 TICKS = os.sysconf("SC_CLK_TCK")
 FAR = 400 * 86_400.0
 
 
+def start_scheduler(**variables):
+    return subprocess.Popen(
+        [sys.executable, "-m", "butler_scheduler", "--log-level", "error"],
+        env={**os.environ, "PYTHONPATH": str(HERE), **variables},
+    )
+
+
 @contextmanager
 def scheduler():
-    process = subprocess.Popen(
-        [sys.executable, "-m", "butler_scheduler", "--log-level", "warning"],
-        env={**os.environ, "PYTHONPATH": str(HERE)},
-    )
+    process = start_scheduler()
     try:
         wait_until(lambda: ask("SELECT holder FROM butler.leadership")[0][0], process)
         yield process
@@ -216,6 +225,65 @@ def prune(butler, arguments):
     return {"expired": arguments.expired, "removed_per_s": arguments.expired / took_s}
 
 
+def takeover(butler, arguments):
+    """How long the ledger is without a leader that acts, by what became of the one it had."""
+    ends = {
+        "SIGTERM": lambda leader, door: leader.terminate(),
+        "kill -9": lambda leader, door: leader.kill(),
+        "SIGSTOP": lambda leader, door: leader.send_signal(signal.SIGSTOP),
+        "cut off": lambda leader, door: door.cut(),
+    }
+    took = {}
+    for name, end in ends.items():
+        took[name] = sorted(_takeover(end) for _ in range(arguments.takeovers))
+        show(f"takeover after {name}: {took[name]}")
+    return {name: {"median_s": median(s), "max_s": s[-1]} for name, s in took.items()}
+
+
+def _takeover(end):
+    with Door(os.environ["BUTLER_DATABASE_URL"]) as door:
+        first = start_scheduler(BUTLER_DATABASE_URL=door.url, BUTLER_COMMAND_TIMEOUT_S="2")
+        wait_until(lambda: leads(first), first, pause_s=0.02)
+        second = start_scheduler()
+        try:
+            # It must have watched for a while, as a standby has.
+            time.sleep(2 + random.random())
+            end(first, door)
+            began = time.monotonic()
+            wait_until(lambda: leads(second), second, pause_s=0.02)
+            return round(time.monotonic() - began, 2)
+        finally:
+            for process in (first, second):
+                process.kill()
+                process.wait()
+            ask("UPDATE butler.leadership SET holder = NULL")
+
+
+def leads(process):
+    [(holder,)] = ask("SELECT coalesce(holder, '') FROM butler.leadership")
+    return f"-{process.pid}-" in holder
+
+
+def reconcile(butler, arguments):
+    """How soon everything that was queued is on its queue again after Redis has lost it all."""
+    from bench_tasks import Job, noop
+
+    items = [(noop, Job(sent_at=0)) for _ in range(1_000)]
+    for _ in range(arguments.lost // len(items)):
+        butler.enqueue_many(items)
+    with scheduler() as process:
+        # What a new leader compares has been compared.
+        time.sleep(5)
+        butler.redis.flushall()
+        began = time.perf_counter()
+        wait_until(lambda: length(butler) >= arguments.lost, process, pause_s=0.01)
+        took_s = time.perf_counter() - began
+        time.sleep(3)
+        doubled = length(butler) - arguments.lost
+    clear(butler)
+    return {"lost": arguments.lost, "pushed_again_s": took_s, "doubled": doubled}
+
+
 def length(butler):
     return butler.redis.llen("rq:queue:bench")
 
@@ -263,7 +331,15 @@ def show(text):
     print(text, file=sys.stderr, flush=True)
 
 
-PARTS = {"burst": burst, "idle": idle, "lateness": lateness, "delayed": delayed, "prune": prune}
+PARTS = {
+    "burst": burst,
+    "idle": idle,
+    "lateness": lateness,
+    "delayed": delayed,
+    "prune": prune,
+    "takeover": takeover,
+    "reconcile": reconcile,
+}
 
 
 def main():
@@ -276,6 +352,8 @@ def main():
     parser.add_argument("--seconds", type=float, default=20, help="that idling and lateness last")
     parser.add_argument("--waiting", type=int, default=1_000_000, help="delayed executions")
     parser.add_argument("--expired", type=int, default=100_000, help="executions to prune")
+    parser.add_argument("--takeovers", type=int, default=3, help="of each kind")
+    parser.add_argument("--lost", type=int, default=100_000, help="executions that Redis loses")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
 

@@ -246,7 +246,7 @@ class Settings(BaseSettings):
         "which is also the most",
     )
     leader_lease_s: float = Field(
-        5.0,
+        4.0,
         ge=1,
         le=3600,
         description="how long a leading scheduler may be silent before another takes over; the "

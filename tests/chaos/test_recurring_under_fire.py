@@ -1,5 +1,6 @@
 """Promise G3 on real servers: whoever dies, every fire time fires exactly once."""
 
+import os
 import random
 import signal
 import time
@@ -16,6 +17,8 @@ pytestmark = [pytest.mark.xdist_group("chaos"), pytest.mark.timeout(300)]
 JOBS = 500
 LASTS_S = 60
 KILL_EVERY_S = 5
+# Longer than any lease; BUTLER_TEST_OUTAGE_S=60 is a minute's.
+OUTAGE_S = float(os.environ.get("BUTLER_TEST_OUTAGE_S", "18"))
 
 # Of each job: how many fire times it has from the first to the last, and how many were recorded,
 # fired, and made an execution of their own.
@@ -26,8 +29,12 @@ SELECT
     count(*), count(*) FILTER (WHERE f.outcome = 'fired'), count(DISTINCT e.id)
 FROM butler.recurring_jobs AS j
 JOIN butler.recurring_fires AS f ON f.job_id = j.id
-LEFT JOIN butler.executions AS e ON e.id = f.execution_id AND e.run_at = f.fire_at
+LEFT JOIN butler.executions AS e ON e.id = f.execution_id
 GROUP BY j.name
+"""
+
+UNFINISHED = """
+SELECT count(*) FROM butler.executions WHERE status NOT IN ('succeeded', 'failed', 'cancelled')
 """
 
 
@@ -57,13 +64,13 @@ def leader_of(butler, schedulers):
     return next((process for process in schedulers if f"-{process.pid}-" in holder), None)
 
 
-def assert_each_time_fired_once(ask):
+def assert_each_time_fired_once(ask, *, jobs=JOBS):
     rows = ask(AUDIT)
-    assert len(rows) == JOBS
+    assert len(rows) == jobs
     wrong = [row for row in rows if len(set(row[1:])) != 1]
     assert wrong == []
     # No execution that no fire knows of.
-    [(executions,)] = ask("SELECT count(*) FROM butler.executions")
+    [(executions,)] = ask("SELECT count(*) FROM butler.executions WHERE task = 'work'")
     assert executions == sum(row[1] for row in rows)
 
 
@@ -96,6 +103,32 @@ def test_a_minute_of_killed_leaders_fires_every_second_of_500_jobs_once(butler, 
         process.wait()
     assert kills >= 5
     assert_each_time_fired_once(ask)
+
+
+def test_an_outage_of_postgres_loses_no_fire_and_runs_nothing_twice(
+    butler, fleet, ledger, ask, endings
+):
+    every_second(butler, 50)
+    fleet.start_scheduler()
+    fleet.start_worker(processes=2)
+    wait_for(lambda: ask("SELECT min(fires) FROM butler.recurring_jobs")[0][0] >= 2, fleet=fleet)
+    # Some end while the ledger is away, some after it is back.
+    running = [
+        butler.enqueue("awork", Item(n=n, seconds=seconds))
+        for n, seconds in enumerate([OUTAGE_S / 2, OUTAGE_S + 5] * 4)
+    ]
+    wait_for(lambda: all(handle.status == "running" for handle in running), fleet=fleet)
+    ledger.postgres.kill()
+    time.sleep(OUTAGE_S)
+    ledger.postgres.start()
+    for handle in running:
+        handle.result(timeout_s=60)
+    wait_until_all_have_caught_up(butler, ask, fleet)
+    butler.recurring.bulk("pause", task="work")
+    wait_for(lambda: set(ask(UNFINISHED)) == {(0,)}, what="all have ended", fleet=fleet)
+    assert [handle.execution().attempt for handle in running] == [1] * len(running)
+    assert set(endings().values()) == {1}
+    assert_each_time_fired_once(ask, jobs=50)
 
 
 def test_a_wiped_redis_and_a_killed_postgres_cost_no_fire(butler, fleet, ledger, ask):
