@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 INTERNAL_QUEUE = "_butler"
 """The queue of Butler's own deliveries: the leader serves it, and nothing is said about it."""
 
+INTERNAL_TASK = "butler.deliver_alert"
+"""What those deliveries are called in listings and statistics."""
+
 QUEUED_SEEN = 100_000
 ENDS_SEEN = 20_000
 FAILURES_SEEN = 1_000

@@ -11,6 +11,7 @@ from butler.clock import SYSTEM_CLOCK
 from butler.errors import ButlerError
 from butler.ids import new_id
 from butler.log import log_event
+from butler.monitoring.alerts.watchman import Watchman
 from butler.queue_names import DEFAULT_QUEUE
 from butler.recurring.firing import Firer
 from butler.storage.base import MAX_BATCH
@@ -58,7 +59,7 @@ def queues_of(butler: Butler) -> tuple[str, ...]:
 class Stager:
     """The scheduler's part for a ledger in memory: what is due is queued. Real ones have theirs.
 
-    Recurring jobs fire, those that code declares too.
+    Recurring jobs fire, those that code declares too; alerts open and are delivered.
     """
 
     def __init__(self, butler: Butler) -> None:
@@ -84,6 +85,7 @@ class Stager:
         epoch = storage.take_leadership(self._id, observed=storage.leadership())
         if epoch is None:
             return
+        watchman = Watchman(self._butler, clock=self._butler.clock)
         firer = Firer(storage, pusher=self._butler.pusher, clock=self._butler.clock)
         while not self._stopping.wait(LOOK_EVERY_S):
             try:
@@ -91,6 +93,8 @@ class Stager:
                 firer.fire_due(lambda: epoch, now=storage.now())
                 self._butler.pusher.withdraw(storage.expire(epoch=epoch, limit=MAX_BATCH))
                 self._butler.pusher.push(storage.stage(epoch=epoch, limit=MAX_BATCH))
+                watchman.step(epoch=epoch)
             except ButlerError as error:
                 log_event(logger, logging.WARNING, "stager.failed", error=error)
+        watchman.stand_down()
         storage.resign_leadership(self._id, epoch=epoch)

@@ -29,6 +29,7 @@ from butler_scheduler.expirer import Expirer
 from butler_scheduler.exporter import Exporter
 from butler_scheduler.folder import Folder
 from butler_scheduler.leader import LEADER_LEASE_S, Leader
+from butler_scheduler.monitor import Monitor
 from butler_scheduler.probing import SchedulerHealth
 from butler_scheduler.pruner import Pruner
 from butler_scheduler.reconciler import Reconciler
@@ -180,6 +181,7 @@ class SchedulerProcess:
                 clock=clock,
             ),
             Pruner(storage, leader=leader, clock=clock),
+            Monitor(self._butler, leader=leader, clock=clock),
             Folder(storage, leader=leader, clock=clock),
             self._exporter,
             StrayHands(storage, hands=hands, leader=leader, clock=clock),

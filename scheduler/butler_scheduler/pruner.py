@@ -32,7 +32,7 @@ REST_AT_LEAST_S = 0.005
 
 
 class Pruner(Service):
-    """Removes expired executions, fires, workers and audit entries; acts only while leading."""
+    """Removes what is over its retention, of each kind; acts only while leading."""
 
     name: ClassVar[str] = "pruner"
 
@@ -62,6 +62,7 @@ class Pruner(Service):
             self._start_over_at = now + START_OVER_EVERY_S
             self._storage.prune_workers(epoch=epoch)
             self._storage.prune_access(epoch=epoch)
+            self._storage.prune_alerts(epoch=epoch)
         page = self._storage.prune_executions(epoch=epoch, after=self._cursor, limit=self._batch)
         self._cursor = page.last
         fires = self._storage.prune_fires(epoch=epoch, limit=self._batch)

@@ -101,7 +101,7 @@ def test_a_picture_shows_what_no_worker_knows(storage, ledger):
     storage.finish([lifecycle.hand_back(won, reason=lifecycle.UNKNOWN_TASK, delay_s=1)])
     [waiting] = storage.picture().waiting
     assert (waiting.task, waiting.reason, waiting.count) == ("Newer", lifecycle.UNKNOWN_TASK, 1)
-    assert waiting.since == storage.get(id_).created_at
+    assert waiting.since == storage.get(id_).attempts[0].finished_at
 
 
 def test_a_picture_shows_lost_workers(storage):

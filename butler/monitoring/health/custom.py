@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from typing import TYPE_CHECKING, Any, TypeVar
+import threading
+import time
+from concurrent.futures import Future
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from butler.errors import DefinitionError
 from butler.monitoring.health.verdict import HealthCheck, HealthLevel, healthy, unhealthy
@@ -12,7 +16,7 @@ from butler.monitoring.health.verdict import HealthCheck, HealthLevel, healthy, 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-Fn = TypeVar("Fn", bound="Callable[[], Any]")
+PATIENCE_S = 10.0
 
 
 class CustomChecks:
@@ -20,6 +24,7 @@ class CustomChecks:
 
     def __init__(self) -> None:
         self._checks: dict[str, Callable[[], Any]] = {}
+        self._running: dict[str, Future[HealthCheck]] = {}
 
     def add(self, name: str, check: Callable[[], Any]) -> None:
         """Add a check; raises `DefinitionError` where its name is another's."""
@@ -27,9 +32,29 @@ class CustomChecks:
             raise DefinitionError(f"two health checks are called {name!r}: give one another name")
 
     def run(self) -> Iterator[HealthCheck]:
-        """All of them, one after the other."""
-        for name, check in sorted(self._checks.items()):
-            yield _run(name, check)
+        """All of them at once; one that takes longer than `PATIENCE_S` is unhealthy."""
+        begun = [(name, self._begin(name, check)) for name, check in sorted(self._checks.items())]
+        deadline = time.monotonic() + PATIENCE_S
+        for name, call in begun:
+            try:
+                yield call.result(max(0.0, deadline - time.monotonic()))
+            except TimeoutError:
+                reason = f"did not end within {PATIENCE_S:g} s"
+                yield unhealthy(name, reason, "give what it asks a time limit of its own")
+
+    def _begin(self, name: str, check: Callable[[], Any]) -> Future[HealthCheck]:
+        # One that still hangs is not begun a second time.
+        running = self._running.get(name)
+        if running is not None and not running.done():
+            return running
+        call = self._running[name] = Future[HealthCheck]()
+        run = partial(_fulfil, call, name, check)
+        threading.Thread(target=run, name=f"health-{name}", daemon=True).start()
+        return call
+
+
+def _fulfil(call: Future[HealthCheck], name: str, check: Callable[[], Any]) -> None:
+    call.set_result(_run(name, check))
 
 
 def _run(name: str, check: Callable[[], Any]) -> HealthCheck:

@@ -69,9 +69,13 @@ def _waiting(scheduled: Iterable[Row]) -> Iterable[WaitingTask]:
     found: dict[tuple[str, str], list[datetime]] = {}
     for row in scheduled:
         if row.reason in WAITING_FOR_WORKER:
-            found.setdefault((row.new.task, row.reason or ""), []).append(row.created_at)
+            found.setdefault((row.new.task, row.reason or ""), []).append(_first_tried(row))
     for (task, reason), times in sorted(found.items()):
         yield WaitingTask(task=task, reason=reason, count=len(times), since=min(times))
+
+
+def _first_tried(row: Row) -> datetime:
+    return min((ended.attempt.finished_at for ended in row.ended), default=row.created_at)
 
 
 def _running(row: Row) -> RunningExecution:
