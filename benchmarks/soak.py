@@ -35,6 +35,7 @@ KILL_EVERY_S = (1.0, 6.0)
 VICTIMS = {"child": 60, "isolated": 25, "worker": 15}
 # What a process may grow by in half of the soak: warm caches, a fuller pool.
 GROWTH_MIB, GROWTH_PART = 8.0, 0.10
+LONG_ENOUGH_S = 60.0
 AUDIT = """
 CREATE TABLE public.endings (execution_id uuid, status text);
 CREATE FUNCTION public.note_ending() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -81,9 +82,14 @@ class Soak:
     def wait_until_ready(self, timeout_s=60):
         """Until all workers serve."""
         deadline = time.monotonic() + timeout_s
-        while sum(not w.lost for w in self.butler.storage.workers()) < 2 * PROCESSES:
+        while self._serving() < 2 * PROCESSES:
             assert time.monotonic() < deadline, "the workers do not come up"
             time.sleep(0.1)
+
+    def _serving(self):
+        there = living(self.mark)
+        rows = self.butler.storage.workers()
+        return sum(row.pid in there for row in rows if not row.lost and row.stopped_at is None)
 
     def run(self, seconds, *, bar):
         """Enqueue and kill for so long."""
@@ -154,6 +160,8 @@ class Soak:
 
     def stop(self):
         """Stop all in good order; returns their exit codes."""
+        # One that is only starting would end by the signal itself.
+        self.wait_until_ready()
         for process in (*self._workers, self._scheduler):
             process.terminate()
         return [process.wait(60) for process in (*self._workers, self._scheduler)]
@@ -234,8 +242,10 @@ def fitted_slope(times, sizes):
     return products / spread if spread else 0.0
 
 
-def memory_findings(grown):
-    """Processes that have grown by more than warmth explains."""
+def memory_findings(grown, seconds):
+    """Processes that have grown by more than warmth explains, if it was long enough to tell."""
+    if seconds < LONG_ENOUGH_S:
+        return []
     return [
         f"{one['role']} {one['pid']} grew by {one['grew_mib']:.1f} MiB to {one['rss_mib']:.0f}"
         for one in grown
@@ -266,7 +276,7 @@ def soak_for(services, arguments, *, logs, bar):
             os.kill(process.pid, signal.SIGKILL)
     findings, counted = ledger_findings(soak, services.database_url)
     grown = growth(soak.samples, arguments.seconds)
-    findings += redis_findings(butler.redis) + memory_findings(grown)
+    findings += redis_findings(butler.redis) + memory_findings(grown, arguments.seconds)
     if not done:
         findings.append("not every execution had ended after two minutes more")
     if any(codes):
@@ -328,7 +338,7 @@ def show_table(outcome):
         table.add_row(
             f"memory of {len(same)} x {role}",
             f"up to {max(one['rss_mib'] for one in same):.1f} MiB, "
-            f"{worst['grew_mib']:+.2f} in the second half, {worst['mib_per_hour']:+.1f} an hour",
+            f"{worst['grew_mib']:+.2f} in the second half",
         )
     console = Console()
     console.print(table)
