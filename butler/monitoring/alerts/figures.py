@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from butler.executions import ExecutionStatus
 from butler.histograms import Histogram
 from butler.monitoring.alerts.measure import Figures, Rate, Usual
-from butler.storage.monitoring_records import INTERNAL_TASK
+from butler.storage.monitoring_records import INTERNAL_QUEUE
 from butler.storage.stats import Ending, Span, StatsQuery, Step
 
 if TYPE_CHECKING:
@@ -63,9 +63,9 @@ class LedgerFigures(Figures):
         good: dict[str, int] = {}
         bad: dict[str, int] = {}
         runs: dict[str, Histogram] = {}
-        for cell in self._storage.stats(StatsQuery(spans=(span,), by="task")):
-            task = cell.name or ""
-            if task == INTERNAL_TASK:
+        for cell in self._storage.stats(StatsQuery(spans=(span,), by=("task", "queue"))):
+            task = cell.task or ""
+            if cell.queue == INTERNAL_QUEUE:
                 continue
             if cell.status is ExecutionStatus.SUCCEEDED:
                 good[task] = good.get(task, 0) + cell.number
