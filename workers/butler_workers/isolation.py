@@ -6,7 +6,9 @@ ran into an interrupt is not.
 
 Processes are spawned, not forked: a worker has threads, and a fork of those inherits locks that
 nobody will release. To hide the half second a start costs, one more is started whenever the last
-idle one is taken. The time limit of an attempt counts from when its process is ready.
+idle one is taken. What a burst has left is ended when it has been idle for a while: each has the
+memory of an interpreter with the application in it. The time limit of an attempt counts from when
+its process is ready.
 
 The slot's thread waits for the process. An interrupt reaches the task as an exception in its main
 thread; when it is still running ``grace_s`` later, the process is killed.
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from butler_workers.attempts import Attempt
 
 POLL_S = 0.5
+IDLE_S = 60.0
 START_S = 60.0
 
 
@@ -63,6 +66,7 @@ class IsolatedProcess:
         self.line = ControlLine(ours)
         self.ready = False
         self.ending = False
+        self.idle_since = 0.0
         # The line is its lifeline: it ends when the worker does.
         self._process = subprocess.Popen(  # noqa: S603 - our own module, no shell
             [sys.executable, "-m", "butler_workers.isolated", *arguments],
@@ -155,6 +159,19 @@ class ProcessPool:
                 attempt.process = None
             self._give_back(process, reusable=reusable)
 
+    def shrink(self) -> None:
+        """End what has been idle for `IDLE_S`, all but one; called now and then, it never waits."""
+        if len(self._idle) < 2:
+            return
+        with self._lock:
+            # The last one is taken first, so the first has been idle for longest.
+            until = time.monotonic() - IDLE_S
+            old = [process for process in self._idle[:-1] if 0 < process.idle_since < until]
+            self._idle = [process for process in self._idle if process not in old]
+        for process in old:
+            process.hang_up()
+            threading.Thread(target=process.kill, name="butler-shrink", daemon=True).start()
+
     def stop(self) -> None:
         """End every process; attempts that still run in one are not ended by this."""
         with self._lock:
@@ -176,6 +193,7 @@ class ProcessPool:
         with self._lock:
             self._busy.discard(process)
             if reusable and not self._stopped:
+                process.idle_since = time.monotonic()
                 self._idle.append(process)
                 return
         process.kill()

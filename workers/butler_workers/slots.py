@@ -200,6 +200,11 @@ class Slots:
                     hint="await instead of blocking, or make it a plain def",
                 )
 
+    def shrink(self) -> None:
+        """Give back what a burst has taken and nobody needs any more; never waits."""
+        if self.pool is not None:
+            self.pool.shrink()
+
     def stop(self) -> None:
         """End the lanes' threads; running ``def`` tasks die with the process."""
         self._threads.stop()

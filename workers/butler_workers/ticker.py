@@ -100,6 +100,7 @@ class Ticker:
         self._slots.warn_of_blocked_loop(running, now)
         self._interrupt_overdue(running, now)
         self._hand_back_unstarted(now)
+        self._slots.shrink()
         self._announce(running, now)
         if now >= self._tell_at:
             self._tell_progress(running, now)
