@@ -16,20 +16,22 @@ def log_event(logger: logging.Logger, level: int, event: str, /, **fields: objec
     """Log ``event`` with its fields as ``key=value``; costs next to nothing when not enabled."""
     if logger.isEnabledFor(level):
         text = " ".join(f"{name}={_plain(value)}" for name, value in fields.items())
-        logger.log(level, "%s %s", event, text)
+        extra = {"butler_event": event, "butler_fields": fields}
+        logger.log(level, "%s %s", event, text, extra=extra)
 
 
-def configure_logging(level: str) -> None:
-    """Log to stderr, for the commands (a library leaves logging to its application)."""
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=level.upper(),
-        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
-        force=True,
-    )
+def configure_logging(level: str, *, form: str = "console", worker: str | None = None) -> None:
+    """Log to stderr, for the commands (a library leaves logging to its application).
+
+    ``form`` is "console" or "json"; ``worker`` stands in each line.
+    """
+    from butler.log_lines import ConsoleLines, JsonLines
+
+    logging.basicConfig(stream=sys.stderr, level=level.upper(), force=True)
     for handler in logging.getLogger().handlers:
         # So that the root logger may let through what is captured for tasks: see butler.capture.
         handler.setLevel(level.upper())
+        handler.setFormatter(JsonLines(worker) if form == "json" else ConsoleLines(worker))
     logging.getLogger("rq").setLevel(logging.WARNING)
 
 

@@ -28,6 +28,7 @@ from butler.setting_sources import PREFIX, TOML_FILE, SecretFiles, file_of, secr
 from butler.storage.retention import DEFAULT_DAYS, LONGEST_DAYS, Retention
 
 LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["console", "json"]
 CaptureLevel = Literal["debug", "info", "warning", "error", "off"]
 
 
@@ -193,6 +194,9 @@ class Settings(BaseSettings):
         None, description="the folder to import the app from; the current one without it"
     )
     log_level: LogLevel = Field("info", description="what the commands log to stderr")
+    log_format: LogFormat = Field(
+        "console", description="how: lines for people, or `json`, an object a line"
+    )
 
     # Workers and schedulers
 

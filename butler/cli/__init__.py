@@ -33,6 +33,7 @@ COMMANDS = {
     "schedule": ("butler.cli.schedule", "Say what schedules mean."),
     "stats": ("butler.cli.stats", "Say what ran lately, how it ended, and how long it took."),
     "tasks": ("butler.cli.tasks", "Look at the tasks that can be enqueued."),
+    "top": ("butler.cli.top", "Watch queues, workers, and what runs, live."),
     "workers": ("butler.cli.workers", "Look at workers."),
 }
 

@@ -47,6 +47,7 @@ Exit codes:
 @setting_option("--http-port", setting="http_port", metavar="PORT")
 @setting_option("--http-host", setting="http_host", metavar="ADDRESS")
 @setting_option("--log-level", setting="log_level")
+@setting_option("--log-format", setting="log_format")
 def main(**_: object) -> None:
     """Push what is due, put back what was lost, rescue what dead workers held.
 
@@ -54,7 +55,7 @@ def main(**_: object) -> None:
     """
     try:
         settings = command_settings()
-        configure_logging(settings.log_level)
+        configure_logging(settings.log_level, form=settings.log_format)
         butler = load_app(settings.app, settings.app_dir) if settings.app else _of(settings)
         # What the command was given goes over what the app says of itself.
         settings = butler.settings.model_copy(update=given_settings())

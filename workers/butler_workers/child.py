@@ -28,7 +28,7 @@ from butler_workers.control import ControlLine
 from butler_workers.exits import EXIT_CONFIG, EXIT_LOST, EXIT_OUTAGE
 from butler_workers.isolation import IsolationConfig, ProcessPool
 from butler_workers.started import StartedTable, table_slots
-from butler_workers.worker import INTERRUPTED_GRACE_S, Worker
+from butler_workers.worker import INTERRUPTED_GRACE_S, Worker, worker_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,6 +60,7 @@ class ChildConfig:
     log_level: str
     fd: int
     table_fd: int
+    log_format: str = "console"
 
     def to_argument(self) -> str:
         """For the child's command line."""
@@ -98,6 +99,8 @@ class Child:
                     app=config.app,
                     app_dir=config.app_dir,
                     log_level=config.log_level,
+                    log_format=config.log_format,
+                    worker=worker_name(config.worker_id),
                     grace_s=config.grace_s,
                 )
             ),
@@ -195,7 +198,9 @@ def resident_mb() -> int:
 def main() -> None:
     """Entry of ``python -m butler_workers.child CONFIG``."""
     config = ChildConfig.from_argument(sys.argv[1])
-    configure_logging(config.log_level)
+    configure_logging(
+        config.log_level, form=config.log_format, worker=worker_name(config.worker_id)
+    )
     print_at_once()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     line = ControlLine(socket.socket(fileno=config.fd))

@@ -56,11 +56,12 @@ Exit codes:
 @setting_option("--http-host", setting="http_host", metavar="ADDRESS")
 @click.option("--burst", is_flag=True, help="Work until the queues are empty, then exit.")
 @setting_option("--log-level", setting="log_level")
+@setting_option("--log-format", setting="log_format")
 def main(*, burst: bool, rq_jobs: bool, **_: object) -> None:
     """Run executions: a supervisor with worker processes, each with its own slots."""
     try:
         first = command_settings()
-        configure_logging(first.log_level)
+        configure_logging(first.log_level, form=first.log_format)
         butler = loaded_app(first)
         # What the command was given goes over what the app says of itself.
         settings = butler.settings.model_copy(update=given_settings())
@@ -105,6 +106,7 @@ def _config(settings: Settings, *, app: str, app_dir: str | None) -> ChildConfig
         max_executions=settings.max_executions,
         max_memory_mb=settings.max_memory_mb,
         log_level=settings.log_level,
+        log_format=settings.log_format,
         fd=-1,
         table_fd=-1,
     )
@@ -120,6 +122,7 @@ def _rq_processes(supervisor: Supervisor, config: ChildConfig, *, count: int) ->
             app_dir=config.app_dir,
             queues=config.queues,
             log_level=config.log_level,
+            log_format=config.log_format,
         ),
         count=count,
         drain_timeout_s=config.drain_timeout_s,

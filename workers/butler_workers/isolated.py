@@ -148,9 +148,9 @@ def _limit_memory(limit_mb: int | None) -> None:
 
 
 def main() -> None:
-    """Entry of ``python -m butler_workers.isolated APP APP_DIR LOG_LEVEL FD``."""
-    app, app_dir, log_level, fd = sys.argv[1:]
-    configure_logging(log_level)
+    """Entry of ``python -m butler_workers.isolated APP APP_DIR LOG_LEVEL FORM WORKER FD``."""
+    app, app_dir, log_level, form, worker, fd = sys.argv[1:]
+    configure_logging(log_level, form=form, worker=worker or None)
     print_at_once()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -54,6 +54,8 @@ class IsolationConfig:
     app: str
     app_dir: str | None
     log_level: str
+    log_format: str = "console"
+    worker: str | None = None
     grace_s: float = GRACE_S
 
 
@@ -62,7 +64,14 @@ class IsolatedProcess:
 
     def __init__(self, config: IsolationConfig) -> None:
         ours, theirs = socket.socketpair()
-        arguments = [config.app, config.app_dir or "", config.log_level, str(theirs.fileno())]
+        arguments = [
+            config.app,
+            config.app_dir or "",
+            config.log_level,
+            config.log_format,
+            config.worker or "",
+            str(theirs.fileno()),
+        ]
         self.line = ControlLine(ours)
         self.ready = False
         self.ending = False

@@ -64,6 +64,7 @@ class RqJobsConfig:
     app_dir: str | None
     queues: tuple[str, ...]
     log_level: str
+    log_format: str = "console"
 
     def to_argument(self) -> str:
         """For the command line."""
@@ -193,7 +194,7 @@ class ScheduledJobs:
 def main() -> None:
     """Entry of ``python -m butler_workers.rq_jobs CONFIG``; ends when its standard input does."""
     config = RqJobsConfig.from_argument(sys.argv[1])
-    configure_logging(config.log_level)
+    configure_logging(config.log_level, form=config.log_format)
     _end_with_parent()
     try:
         client = load_app(config.app, config.app_dir).redis
