@@ -15,10 +15,10 @@ them always disagree after a crash, and the table that could be tested does not 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from butler.executions import TERMINAL, AttemptOutcome, ErrorRecord, ExecutionStatus
+from butler.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,7 +105,7 @@ class ClaimedAttempt(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Transition:
     """How one running attempt ends; built here, applied by a storage backend.
 

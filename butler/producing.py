@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, Unpack, overload
 
 from butler.blocking import warn_if_loop_blocked
+from butler.record import record
 
 Req = TypeVar("Req")
 Res = TypeVar("Res")
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     AnyTask: TypeAlias = TypedTask[Any, Any] | TaskLike[Any, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Order:
     """One enqueue as it was asked for, nothing of it checked yet."""
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, Never, TypeAlias, TypeVar, overl
 
 from butler.durations import seconds
 from butler.errors import InvalidOption
+from butler.record import record
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -24,7 +25,7 @@ T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Success:
     """The attempt did its work; ``value`` is still the task's own object, not yet encoded."""
 

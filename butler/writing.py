@@ -7,11 +7,12 @@ next. The other way round an id could run before its row exists, and would be re
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from butler.errors import ButlerError, InvalidOption, TransactionRefused
 from butler.executions import ExecutionStatus
+from butler.record import record
 from butler.storage.base import MAX_BATCH, Transactional
 from butler.storage.records import QueueEntry
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 MAX_CHUNK_CHARS = 8 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Enqueued:
     """One execution after it was written; ``pushed`` by this call, ``replaced`` what it did."""
 

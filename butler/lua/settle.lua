@@ -9,49 +9,65 @@
 -- KEYS[6+n..5+n+m] stream  rq:results:<id>  where an error is shown, or an old one forgotten
 -- KEYS[6+n+m..] hash rq:job:<id>            hashes of finished ids that are one too many: removed
 -- ARGV[1] n, [2] m, [3] time in RQ's format, [4] unix time, [5] seconds a finished hash lives,
--- ARGV[6] seconds a failed one lives, [7] finished ids kept a list, then three an id: id, attempt,
--- status, then two a results stream: which of the n it is for, and the error as RQ packs it ('' to
--- forget one that a later attempt has overcome).
+-- ARGV[6] seconds a failed one lives, [7] finished ids kept a list, [8] how many details follow,
+-- then "attempt status" for each id, or once where it is the same for all, then two a results
+-- stream: which of the n it is for, and the error as RQ packs it ('' to forget one that a later
+-- attempt has overcome). An id is the end of its key.
 -- Returns finished ids beyond the number kept; the caller removes their hashes with its next call,
 -- because a script may only touch keys it was given. Plain RQ jobs share these registries: only
 -- ids that live no longer than ours are counted, only hashes that carry a ledger are removed.
+-- A list that is full shows only the newest tenth of a batch, and forgets the others at once: under
+-- load they would be gone before anybody could look, at three times the cost.
 -- Each end is published on butler:execution:<id>, whatever Redis knows of it: the ledger has it.
 -- Does nothing else for an id whose hash is gone or has been given to a newer attempt: a late word
 -- must not make a queued id look finished, nor leave a hash that nothing can read.
 
-local n, m, now = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[4])
+local n, m, now, said = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[4]), tonumber(ARGV[8])
 local ids, good, bad, shown = {}, 0, 0, {}
 local into = {finished = {}, failed = {}, canceled = {}}
 local out_of = {finished = {}, failed = {}, canceled = {}}
 local word = {scheduled = '{"kind":"state","over":false}'}
-for j = 1, m do shown[tonumber(ARGV[6 + 3 * n + 2 * j])] = j end
+local last = now + ARGV[5]
+local room = tonumber(ARGV[7]) - redis.call('ZCOUNT', KEYS[3], '-inf', last)
+local hidden = n - math.max(room, math.ceil(n / 10))
+for j = 1, m do shown[tonumber(ARGV[7 + said + 2 * j])] = j end
+local attempt, status
 for i = 1, n do
-  local key, at = KEYS[5 + i], 5 + 3 * i
-  local id, attempt, status = ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2]
+  local key = KEYS[5 + i]
+  local id = string.sub(key, -36)
+  if i <= said then
+    attempt, status = string.match(ARGV[8 + i], '^(%d+) (%a+)$')
+    attempt = tonumber(attempt)
+  end
   ids[i] = id
   -- A hint to whoever waits; a user who may not publish must not keep the rest from being done.
   redis.pcall('PUBLISH', 'butler:execution:' .. id, word[status] or '{"kind":"state","over":true}')
   local known = redis.call('HGET', key, 'attempt')
   if known and tonumber(known) < attempt then
-    redis.call('HSET', key, 'status', status, 'attempt', attempt, 'ended_at', ARGV[3])
+    local set, ttl = into[status], ARGV[6]
     for name, leaving in pairs(out_of) do
       if name ~= status then leaving[#leaving + 1] = id end
     end
-    local set, ttl = into[status], ARGV[6]
     if status == 'finished' then
       ttl = ARGV[5]
       good = good + 1
     elseif status ~= 'canceled' then
       bad = bad + 1
     end
+    local j = shown[i]
+    if status == 'finished' and i <= hidden and not j then
+      set = nil
+      redis.call('DEL', key)
+    else
+      redis.call('HSET', key, 'status', status, 'attempt', attempt, 'ended_at', ARGV[3])
+    end
     if set then
       redis.call('EXPIRE', key, ttl)
       set[#set + 1] = now + ttl
       set[#set + 1] = id
     end
-    local j = shown[i]
     if j and set then
-      local stream, err = KEYS[5 + n + j], ARGV[7 + 3 * n + 2 * j]
+      local stream, err = KEYS[5 + n + j], ARGV[8 + said + 2 * j]
       redis.call('DEL', stream)
       if err ~= '' then
         -- 2 is RQ's number for a result that is a failure.
@@ -76,7 +92,6 @@ end
 for i = 6 + n + m, #KEYS do
   if redis.call('HEXISTS', KEYS[i], 'ledger') == 1 then redis.call('DEL', KEYS[i]) end
 end
-local last = now + ARGV[5]
 local over = redis.call('ZCOUNT', KEYS[3], '-inf', last) - tonumber(ARGV[7])
 if over > 0 then
   local doomed = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', last, 'LIMIT', 0, math.min(over, 1000))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from butler.executions import Execution, ExecutionStatus, Priority, Progress
+from butler.record import record
 from butler.scopes import EVERYTHING, Scope
 from butler.storage.finding import ROWS_SCANNED
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class NewExecution:
     """One execution to be inserted.
 
@@ -47,7 +48,7 @@ class NewExecution:
     fingerprint: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Inserted:
     """What became of one `NewExecution`.
 
@@ -76,7 +77,7 @@ class InsertedWithin:
     transaction_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class QueueEntry:
     """What the wire needs to know to put an execution on its queue.
 
@@ -106,7 +107,7 @@ class Claim:
     solo: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Claimed:
     """One attempt that a worker owns now. Satisfies ``lifecycle.ClaimedAttempt``."""
 
@@ -157,7 +158,7 @@ class ClaimReply:
     worker_lost: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Finished:
     """How a row stands after a `Transition` was tried.
 

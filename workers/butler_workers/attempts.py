@@ -18,6 +18,7 @@ from butler import lifecycle
 from butler.attempt_control import AttemptControl
 from butler.errors import InvalidRequest, ResultNotStorable
 from butler.executions import AttemptOutcome, ErrorRecord
+from butler.record import record
 from butler.results import Again, Failure, Success, outcome_of
 from butler.text import describe_error
 
@@ -118,7 +119,7 @@ class Attempt:
             self.deadline = now + timeout_s
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Returned:
     """The task returned this."""
 

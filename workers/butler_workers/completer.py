@@ -19,7 +19,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -27,6 +26,7 @@ from butler.errors import QueueUnavailable, StorageUnavailable
 from butler.executions import ExecutionStatus
 from butler.hands import Settled
 from butler.log import log_event
+from butler.record import record
 from butler.storage.records import Claim
 from butler_workers.started import COUNTED
 
@@ -58,7 +58,7 @@ def _nothing() -> None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Ending:
     """An attempt that is over, and what follows from it.
 

@@ -302,13 +302,13 @@ class Worker:
 
     def _claimed(self, won: Sequence[Claimed]) -> None:
         now = self._clock.monotonic()
+        limit = self._butler.settings.max_result_bytes
         attempts = []
         for claimed in won:
             spec = self._butler.registry.find(claimed.task)
             if spec is None:
                 self._hand_back_unknown(claimed)
                 continue
-            limit = self._butler.settings.max_result_bytes
             attempt = Attempt(claimed, spec, claimed_at=now, max_result_bytes=limit)
             attempt.control.slots_taken = self.slots.all_taken
             attempts.append(attempt)
