@@ -157,11 +157,11 @@ class Backends:
 
     def _new_pusher(self, made: _Made) -> Pusher:
         from butler.connections import clone_redis
-        from butler.queues import QueueWire
+        from butler.producer_wire import ProducerWire
 
         settings = self._settings()
         made.push_redis = clone_redis(self.redis, timeout_s=settings.redis_push_timeout_s)
-        wire = QueueWire(made.push_redis, ledger_id=self.storage.ledger_id())
+        wire = ProducerWire(made.push_redis, ledger_id=self.storage.ledger_id())
         return Pusher(wire, clock=self._clock, rest_s=settings.redis_rest_s)
 
 

@@ -143,7 +143,11 @@ class WireKeys:
 
 def rq_time(moment: datetime | None = None) -> str:
     """A moment (default: now) as RQ writes it."""
-    return (moment or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    moment = moment or datetime.now(UTC)
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    # strftime says the same at eight times the cost.
+    return f"{moment.isoformat(timespec='microseconds')[:26]}Z"
 
 
 def as_text(raw: bytes | str) -> str:
@@ -207,6 +211,13 @@ class QueueWire:
     def _push_list(
         self, queue: str, priority: Priority, batch: Sequence[QueueEntry], from_hand: str | None
     ) -> int:
+        keys, args = self._push_call(queue, priority, batch, from_hand)
+        return int(self._push(keys=keys, args=args))
+
+    def _push_call(
+        self, queue: str, priority: Priority, batch: Sequence[QueueEntry], from_hand: str | None
+    ) -> tuple[list[str], list[str | int | bytes]]:
+        """KEYS and ARGV of push.lua."""
         name = list_name(queue, priority)
         keys = [
             WireKeys.queues,
@@ -223,7 +234,7 @@ class QueueWire:
         details = _details(batch)
         # What is enqueued in bulk mostly differs in its ids alone; an argument costs a microsecond.
         args += details[:1] if len(set(details)) == 1 else details
-        return int(self._push(keys=keys, args=args))
+        return keys, args
 
     def _take_off(self, entries: Sequence[QueueEntry], status: str) -> None:
         for (queue, priority), batch in _batches(entries):
