@@ -54,8 +54,8 @@ format: .venv/dev.stamp ## Format the code and apply the safe fixes
 docs: .venv/dev.stamp ## Write what the docs take from the code
 	$(BIN)/python .ci/configuration_tables.py
 
-bench: .venv/dev.stamp ## Measure throughput and latency on this machine
-	$(BIN)/python benchmarks/throughput.py $(ARGS)
+bench: .venv/dev.stamp ## Measure on this machine, beside other systems
+	$(BIN)/python benchmarks/run.py $(ARGS)
 
 soak: .venv/dev.stamp ## Ten minutes of work while processes are killed; fails on anything left behind
 	$(BIN)/python benchmarks/soak.py $(ARGS)

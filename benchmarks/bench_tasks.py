@@ -1,12 +1,16 @@
-"""The no-op task, for Butler's workers and for RQ's."""
+"""The tasks of the measurements."""
 
 import asyncio
+import os
+import struct
+import time
 
 from pydantic import BaseModel
 
-from butler import Butler
+from butler import Butler, TaskContext
 
 butler = Butler()
+_opened = {}
 
 
 class Job(BaseModel):
@@ -19,18 +23,31 @@ class Done(BaseModel):
     ok: int
 
 
+class Nap(BaseModel):
+    seconds: float
+
+
+def note_end(sent_at):
+    """Append when it was sent and when it ran, 16 bytes, to a file; as the other systems' tasks."""
+    file = _opened.get(os.getpid())
+    if file is None:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        file = _opened[os.getpid()] = os.open(os.environ["BENCH_ENDS"], flags)
+    os.write(file, struct.pack("dd", sent_at, time.time()))
+
+
 @butler.task(queue="bench")
 def noop(request: Job) -> Done:
+    if request.sent_at:
+        note_end(request.sent_at)
     return Done(ok=1)
 
 
 @butler.task(queue="bench")
 async def anoop(request: Job) -> Done:
+    if request.sent_at:
+        note_end(request.sent_at)
     return Done(ok=1)
-
-
-class Nap(BaseModel):
-    seconds: float
 
 
 @butler.task(queue="bench")
@@ -38,5 +55,18 @@ async def nap(request: Nap) -> None:
     await asyncio.sleep(request.seconds)
 
 
-def rq_noop(sent_at: float, to: str = "a@b.c", subject: str = "hi") -> dict[str, int]:
-    return {"ok": 1}
+class Reports(BaseModel):
+    calls: int
+
+
+class Reported(BaseModel):
+    us_a_call: float
+
+
+@butler.task(queue="bench", timeout_s=60)
+def report_often(request: Reports, context: TaskContext) -> Reported:
+    calls = request.calls
+    began = time.perf_counter()
+    for number in range(calls):
+        context.report_progress(100 * number / calls, "working")
+    return Reported(us_a_call=(time.perf_counter() - began) / calls * 1e6)

@@ -26,8 +26,8 @@ from collections import Counter
 from pathlib import Path
 from uuid import uuid4
 
+from kit import HERE, start
 from processes import below, living
-from throughput import HERE, start
 
 SLOTS, PROCESSES = 8, 2
 LONGEST_S, SHORTEST_S = 0.9, 0.1

@@ -24,7 +24,7 @@ import time
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from throughput import HERE, show, start
+from kit import HERE, show, start
 
 WARM_UP = 100
 LONGEST_NAP_S = 10.0

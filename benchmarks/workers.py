@@ -23,8 +23,8 @@ from pathlib import Path
 from statistics import median
 from uuid import uuid4
 
+from kit import HERE, show, start
 from processes import living
-from throughput import HERE, show, start
 
 WORKER = "-m butler_workers --app worker_tasks:butler --queues cost --processes 2"
 ISOLATIONS = ("async", "thread", "process")

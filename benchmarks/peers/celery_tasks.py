@@ -1,0 +1,11 @@
+from celery import Celery
+from ends import REDIS, done
+
+app = Celery("bench", broker=REDIS, backend=REDIS)
+app.conf.update(task_acks_late=True, worker_prefetch_multiplier=64, task_serializer="json")
+
+
+@app.task
+def noop(sent_at):
+    done(sent_at)
+    return 1
