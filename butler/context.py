@@ -96,6 +96,11 @@ class TaskContext(Producer):
         return self._claimed.attempt
 
     @property
+    def traceparent(self) -> str | None:
+        """The trace it was enqueued in, as W3C's header has it; None where there was none."""
+        return self._claimed.traceparent
+
+    @property
     def max_attempts(self) -> int:
         """How many attempts may count before a failure is final."""
         return self._claimed.max_attempts

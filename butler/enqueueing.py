@@ -122,8 +122,16 @@ class Mould:
                 "it replaces what waits under it"
             )
 
-    def execution(self, request: str | None, *, unique_key: str | None) -> NewExecution:
+    def execution(
+        self, request: str | None, *, unique_key: str | None, traceparent: str | None = None
+    ) -> NewExecution:
         """The row to write; ``unique_key`` is the task's own, for this request."""
         if self._unique_key is not None:
             unique_key = self._unique_key
-        return NewExecution(id=new_id(), request=request, unique_key=unique_key, **self._fields)
+        return NewExecution(
+            id=new_id(),
+            request=request,
+            unique_key=unique_key,
+            traceparent=traceparent,
+            **self._fields,
+        )

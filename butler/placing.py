@@ -175,7 +175,8 @@ class Placer(Producer, Operator, Extensible):
                 mould = Mould(recipes[task].plan, chosen=checked[options], parent=parent)
                 moulds[task, options] = mould
             text, key = recipes[task].encode(order.request, checked[options])
-            prepared.append((mould.execution(text, unique_key=key), mould.plan))
+            made = mould.execution(text, unique_key=key, traceparent=order.traceparent)
+            prepared.append((made, mould.plan))
         return prepared
 
     def _prepared(self, order: Order, parent: Parent | None) -> tuple[NewExecution, Plan]:

@@ -33,11 +33,15 @@ if TYPE_CHECKING:
 
 @record(frozen=True, slots=True, kw_only=True)
 class Order:
-    """One enqueue as it was asked for, nothing of it checked yet."""
+    """One enqueue as it was asked for, nothing of it checked yet.
+
+    ``traceparent`` is the trace it belongs to, for a middleware to set (W3C Trace Context).
+    """
 
     task: Any
     request: Any
     options: Mapping[str, Any]
+    traceparent: str | None = None
 
     @property
     def task_name(self) -> str:

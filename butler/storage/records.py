@@ -25,7 +25,8 @@ class NewExecution:
     It is queued when due, else scheduled. ``delay_s`` (from the ledger's now) and ``run_at`` are
     exclusive; both None means now. ``unpushed`` inserts it as scheduled for now although it is
     due: the producer knows that Redis is away, and the stager will push it. ``replace`` lets it
-    take over the execution that holds its unique key, if that one still waits.
+    take over the execution that holds its unique key, if that one still waits. ``traceparent``
+    is the trace it was enqueued in, as W3C's header has it.
     """
 
     id: str
@@ -46,6 +47,7 @@ class NewExecution:
     parent_id: str | None = None
     rerun_of: str | None = None
     fingerprint: str | None = None
+    traceparent: str | None = None
 
 
 @record(frozen=True, slots=True, kw_only=True)
@@ -128,6 +130,7 @@ class Claimed:
     parent_id: str | None
     fingerprint: str | None
     created_at: datetime
+    traceparent: str | None = None
 
     @property
     def attempts_used(self) -> int:

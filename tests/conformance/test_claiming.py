@@ -229,3 +229,10 @@ def test_a_waiting_execution_is_not_under_its_last_worker(storage, ledger, endin
     hand_back = lifecycle.hand_back(claimed, reason="drain")
     ledger.done(hand_back if ending == "hand_back" else fail_or_retry(claimed))
     assert storage.running(worker) == []
+
+
+@pytest.mark.parametrize("options", [{}, {"unique_key": "k"}, {"delay_s": 0.0}])
+def test_a_claim_tells_the_trace_of_the_enqueue(ledger, options):
+    trace = f"00-{'a' * 32}-{'b' * 16}-01"
+    assert ledger.running(traceparent=trace, **options).traceparent == trace
+    assert ledger.running().traceparent is None

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from butler.app_loading import load_app
 from butler.errors import ButlerError, QueueUnavailable, StorageUnavailable
+from butler.flushing import flush_traces
 from butler.log import configure_logging, log_event, print_at_once
 from butler.stop_flag import StopFlag
 from butler.storage.records import HeartbeatReply, RunningAttempt
@@ -216,6 +217,7 @@ def main() -> None:
     except ButlerError as error:
         log_event(logger, logging.ERROR, "worker.not_started", error=error)
         code = EXIT_CONFIG
+    flush_traces()
     logging.shutdown()
     with contextlib.suppress(OSError):
         sys.stdout.flush()

@@ -268,6 +268,7 @@ def _log_end(ending: Ending, item: Finished) -> None:
             attempt=ending.claimed.attempt,
             **({"error": f"{error.type}: {error.message}"} if error else {}),
             **({"rejected": item.rejected} if item.rejected else {}),
+            **({"trace_id": trace[3:35]} if (trace := ending.claimed.traceparent) else {}),
         )
 
 

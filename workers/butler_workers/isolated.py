@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from butler.app_loading import load_app
 from butler.clock import SYSTEM_CLOCK
 from butler.errors import AttemptCancelled, TaskTimeout
+from butler.flushing import flush_traces
 from butler.log import configure_logging, print_at_once
 from butler_workers.attempts import Attempt, Interrupt
 from butler_workers.control import ControlLine
@@ -100,6 +101,7 @@ class IsolatedRunner:
         # A task that still runs may be given to somebody else any moment: then be gone at once.
         if self._current is None:
             self._life.end()
+        flush_traces()
         os._exit(0)
 
     def _interrupt(self, kind: Interrupt, reason: str) -> None:
@@ -158,6 +160,7 @@ def main() -> None:
     try:
         IsolatedRunner(load_app(app, app_dir or None), line).run()
     finally:
+        flush_traces()
         logging.shutdown()
 
 

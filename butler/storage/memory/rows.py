@@ -144,6 +144,7 @@ class Row:
             parent_id=new.parent_id,
             fingerprint=new.fingerprint,
             created_at=self.created_at,
+            traceparent=new.traceparent,
         )
 
     def to_running(self) -> RunningAttempt:

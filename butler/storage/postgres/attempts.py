@@ -79,9 +79,9 @@ class PostgresAttempts:
         # One id that is no uuid becomes NULL and asks after the worker alone.
         asked = params | {"ids": literals.uuids([*filter(literals.is_uuid, rest), None])}
         found = self._connections.run("claim_rest", asked)
-        expired = self._expire([row[0] for row in found if row[19]])
+        expired = self._expire([row[0] for row in found if row[20]])
         for row in found:
-            id_, status, mine = row[0], rows.STATUS[row[17]], row[18]
+            id_, status, mine = row[0], rows.STATUS[row[18]], row[19]
             if mine:
                 won[id_] = rows.claimed(row)
             elif id_ in expired:

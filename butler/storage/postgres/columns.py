@@ -27,6 +27,7 @@ def one_row(new: NewExecution) -> dict[str, Any]:
         "parent_id": new.parent_id,
         "rerun_of": new.rerun_of,
         "fingerprint": new.fingerprint,
+        "traceparent": new.traceparent,
     }
 
 
@@ -65,5 +66,6 @@ def many_rows(executions: Sequence[NewExecution]) -> dict[str, str | None]:
         "parent_ids": literals.optional([new.parent_id for new in executions]),
         "reruns_of": literals.optional([new.rerun_of for new in executions]),
         "fingerprints": literals.optional([new.fingerprint for new in executions]),
+        "traceparents": literals.optional([new.traceparent for new in executions]),
         "expire_ats": literals.times(expire_ats) if any(expire_ats) else None,
     }

@@ -87,6 +87,7 @@ def claimed(row: Columns) -> Claimed:
         parent_id=row[14],
         fingerprint=row[15],
         created_at=in_utc(row[16]),
+        traceparent=row[17],
     )
 
 

@@ -50,4 +50,4 @@ WHERE e.id = locked.id
 RETURNING
     e.id::text, e.attempt, e.claim_token::text, e.task, e.queue, e.priority, e.request::text,
     e.uncounted, e.max_attempts, e.crashes, e.alone, e.timeout_s, e.user_id, e.tags,
-    e.parent_id::text, e.fingerprint, e.created_at
+    e.parent_id::text, e.fingerprint, e.created_at, e.traceparent

@@ -4,7 +4,7 @@
 SELECT
     wanted.id::text, e.attempt, e.claim_token::text, e.task, e.queue, e.priority, e.request::text,
     e.uncounted, e.max_attempts, e.crashes, e.alone, e.timeout_s, e.user_id, e.tags,
-    e.parent_id::text, e.fingerprint, e.created_at,
+    e.parent_id::text, e.fingerprint, e.created_at, e.traceparent,
     e.status,
     e.status = 'running' AND e.worker_id = w.id AND e.claim_token = %(token)s::uuid,
     e.status = 'queued' AND e.expires_at <= now()

@@ -14,11 +14,12 @@ WITH given AS MATERIALIZED (
         %(requests)s::text[], %(max_attempts)s::integer[], %(delays_s)s::double precision[],
         %(run_ats)s::timestamptz[], %(unpushed)s::boolean[], %(timeouts_s)s::double precision[],
         %(user_ids)s::text[], %(tags)s::text[], %(parent_ids)s::uuid[], %(reruns_of)s::uuid[],
-        %(fingerprints)s::text[], %(expire_ats)s::timestamptz[], %(unique_keys)s::text[]
+        %(fingerprints)s::text[], %(expire_ats)s::timestamptz[], %(unique_keys)s::text[],
+        %(traceparents)s::text[]
     ) WITH ORDINALITY AS t (
         id, task, queue, priority, request, max_attempts, delay_s, run_at, unpushed, timeout_s,
         user_id, tags, parent_id, rerun_of, fingerprint, expires_at,
-        unique_key, n
+        unique_key, traceparent, n
     )
     CROSS JOIN LATERAL (
         SELECT
@@ -48,7 +49,8 @@ taken AS (
 written AS (
     INSERT INTO {schema}.executions (
         id, task, queue, priority, status, request, max_attempts, timeout_s, user_id, tags,
-        unique_key, parent_id, rerun_of, fingerprint, run_at, created_at, queued_at, expires_at
+        unique_key, parent_id, rerun_of, fingerprint, run_at, created_at, queued_at, expires_at,
+        traceparent
     )
     SELECT
         given.id, given.task, given.queue, given.priority,
@@ -56,7 +58,7 @@ written AS (
         given.request::jsonb, given.max_attempts, given.timeout_s, given.user_id,
         coalesce(given.tags::text[], '{}'), given.unique_key, given.parent_id, given.rerun_of,
         given.fingerprint, given.due_at, now(), CASE WHEN given.is_now THEN now() END,
-        given.expires_at
+        given.expires_at, given.traceparent
     FROM given
     WHERE given.unique_key IS NULL
         OR given.id IN (SELECT taken.execution_id FROM taken)
