@@ -43,6 +43,11 @@ def one_line(text: object) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in _as_str(text)).split())
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 worker``, ``2 workers``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def describe_error(
     exc: BaseException,
     *,

@@ -13,6 +13,7 @@ EXIT_USAGE = 2
 
 # Where each command is, and what it is for: written here too, so that `butler --help` imports none.
 COMMANDS = {
+    "alerts": ("butler.cli.alerts", "Look at alerts, acknowledge and silence them."),
     "check": ("butler.cli.check", "Look for everything that is wrong with an installation."),
     "config": ("butler.cli.config", "Show the settings."),
     "demo": (
@@ -23,6 +24,7 @@ COMMANDS = {
     "enqueue": ("butler.cli.enqueue", "Enqueue a task by its name; prints the execution's id."),
     "errors": ("butler.cli.errors", "List what fails, by type and place."),
     "executions": ("butler.cli.executions", "Look at executions, and steer them."),
+    "health": ("butler.cli.health", "Say how the ledger and its servers do."),
     "migrate": ("butler.cli.migrate", "Create or update Butler's tables."),
     "probe": (
         "butler.cli.probe",
@@ -30,6 +32,7 @@ COMMANDS = {
     ),
     "queues": ("butler.cli.queues", "Look at queues."),
     "recurring": ("butler.cli.recurring", "Look at recurring jobs, and steer them."),
+    "rules": ("butler.cli.rules", "Look at alert rules, and change them."),
     "schedule": ("butler.cli.schedule", "Say what schedules mean."),
     "stats": ("butler.cli.stats", "Say what ran lately, how it ended, and how long it took."),
     "tasks": ("butler.cli.tasks", "Look at the tasks that can be enqueued."),

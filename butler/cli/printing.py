@@ -37,6 +37,13 @@ STYLES = {
     "ok": "green",
     "warning": "yellow",
     "problem": "red",
+    "healthy": "green",
+    "degraded": "yellow",
+    "unhealthy": "red",
+    "open": "red",
+    "acknowledged": "yellow",
+    "resolved": "green",
+    "critical": "red",
 }
 
 

@@ -12,6 +12,7 @@ from butler.monitoring.alerts.rule import RuleKind
 from butler.monitoring.health.fleet import living, lost, unserved
 from butler.monitoring.health.jobs import HISTORY, by_job, failures_in_a_row
 from butler.monitoring.health.verdict import HealthLevel
+from butler.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -81,13 +82,13 @@ def _job_failing(view: View, rule: AlertRule) -> Iterator[Measure]:
             continue
         failed = [fire for fire in fires if fire.succeeded is False][:failures]
         success = next((fire for fire in fires if fire.succeeded), None)
-        when = "never in that time" if success is None else f"at {success.fire_at:%Y-%m-%d %H:%M}"
+        when = "" if success is None else f"it last succeeded at {success.fire_at:%Y-%m-%d %H:%M}"
         yield Measure(
             subject=job,
             value=failures,
             since=failed[-1].finished_at or failed[-1].fire_at,
             summary=f"{job!r} failed {failures} times in a row",
-            cause=f"it last succeeded {when}",
+            cause=when or f"it did not succeed once in {seconds_text(rule.window_s)}",
             remedy=HISTORY,
             execution_id=failed[0].execution_id,
         )
@@ -116,9 +117,9 @@ def _why_it_waits(queue: str, workers: Iterable[WorkerRow]) -> str:
     slots = sum(worker.concurrency for worker in serving)
     taken = sum(worker.running for worker in serving)
     if taken >= slots:
-        return f"all {slots} slots of its {len(serving)} workers are taken"
+        return f"all {slots} slots of its {counted(len(serving), 'worker')} are taken"
     return (
-        f"{taken} of {slots} slots of its {len(serving)} workers are taken: Redis may be away, "
+        f"{taken} of {slots} slots of its {counted(len(serving), 'worker')} are taken: Redis may be away, "
         "the queue suspended, or a queue before it busy"
     )
 
@@ -155,7 +156,7 @@ def _lost_worker(view: View, rule: AlertRule) -> Iterator[Measure]:
             subject=host,
             value=number,
             since=min(worker.heartbeat_at for worker in gone if worker.host == host),
-            summary=f"{number} workers of {host} died or fell silent ({names})",
+            summary=f"{counted(number, 'worker')} of {host} died or fell silent ({names})",
             cause="killed for its memory, a crash, a lost host or network",
             remedy=f"look at {host}: its memory, its kernel log, its network",
         )

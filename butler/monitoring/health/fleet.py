@@ -10,6 +10,7 @@ from butler.lifecycle import UNKNOWN_TASK
 from butler.monitoring.health import limits
 from butler.monitoring.health.verdict import degraded, healthy, unhealthy
 from butler.storage.monitoring_records import INTERNAL_QUEUE
+from butler.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,7 +80,9 @@ def _no_worker(picture: LedgerPicture) -> Iterator[HealthCheck]:
         yield make("queue_workers", words, remedy, subject=queue)
     if not found:
         workers = living(picture)
-        yield healthy("queue_workers", f"{len(workers)} workers; each queue in use is served")
+        yield healthy(
+            "queue_workers", f"{counted(len(workers), 'worker')}; each queue in use is served"
+        )
 
 
 def _unknown_tasks(picture: LedgerPicture) -> Iterator[HealthCheck]:
@@ -103,7 +106,7 @@ def _lost_workers(picture: LedgerPicture) -> Iterator[HealthCheck]:
     for host, count in sorted(Counter(worker.host for worker in gone).items()):
         yield degraded(
             "lost_workers",
-            f"{count} workers of {host} died or fell silent; what they ran is run again",
+            f"{counted(count, 'worker')} of {host} died or fell silent; what they ran is run again",
             f"look at {host}: its memory, its log, its network",
             subject=host,
         )
