@@ -24,7 +24,7 @@ COMMANDS = {
     "enqueue": ("butler.cli.enqueue", "Enqueue a task by its name; prints the execution's id."),
     "errors": ("butler.cli.errors", "List what fails, by type and place."),
     "executions": ("butler.cli.executions", "Look at executions, and steer them."),
-    "health": ("butler.cli.health", "Say how the ledger and its servers do."),
+    "health": ("butler.cli.health", "Say how the ledger and its servers do, the worst first."),
     "migrate": ("butler.cli.migrate", "Create or update Butler's tables."),
     "probe": (
         "butler.cli.probe",

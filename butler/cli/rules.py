@@ -119,13 +119,17 @@ def add(name: str, kind: str, *, as_json: bool, **given: Any) -> None:
 @command.command(epilog="\b\nExample:\n  butler rules delete nightly-mail")
 @click.argument("name", metavar="RULE")
 @dry_run_option
+@json_option
 @app_options
-def delete(name: str, *, dry_run: bool, **_: object) -> None:
+def delete(name: str, *, dry_run: bool, as_json: bool, **_: object) -> None:
     """Remove a rule; a built-in one goes back to what it was."""
     with open_ledger() as butler:
         rule = butler.alert_rules.get(name)
         if not dry_run:
             butler.alert_rules.delete(name)
+    if as_json:
+        put_json({"rule": name, "dry_run": dry_run, "built_in": rule.built_in})
+        return
     done = "back to what it was" if rule.built_in else "deleted"
     put(f"{name} would be {done}" if dry_run else f"{name} {done}")
 

@@ -36,11 +36,11 @@ class Receiver:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
+                receiver.posts.append((self.path, dict(self.headers), body))
                 self.send_response(receiver.status)
                 if receiver.status == 302:
                     self.send_header("Location", f"http://127.0.0.1:{receiver.port}/elsewhere")
                 self.end_headers()
-                receiver.posts.append((self.path, dict(self.headers), body))
 
             def log_message(self, *_):
                 pass

@@ -47,6 +47,7 @@ def test_every_help_has_an_example_of_this_command(name):
 
 
 NO_DATA = {
+    "butler alerts test": "its exit code is the answer",
     "butler dev": "runs in the foreground and only talks",
     "butler probe": "its exit code is the answer",
 }
