@@ -116,11 +116,11 @@ def _why_it_waits(queue: str, workers: Iterable[WorkerRow]) -> str:
     serving = [worker for worker in workers if queue in worker.queues]
     slots = sum(worker.concurrency for worker in serving)
     taken = sum(worker.running for worker in serving)
-    workers = counted(len(serving), "worker")
+    said = counted(len(serving), "worker")
     if taken >= slots:
-        return f"all {slots} slots of its {workers} are taken"
+        return f"all {slots} slots of its {said} are taken"
     return (
-        f"{taken} of {slots} slots of its {workers} are taken: Redis may be away, "
+        f"{taken} of {slots} slots of its {said} are taken: Redis may be away, "
         "the queue suspended, or a queue before it busy"
     )
 

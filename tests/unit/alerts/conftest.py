@@ -131,8 +131,8 @@ class Scene:
         self.storage.insert([new])
         return new.id
 
-    def claim(self, execution_id, worker_id):
-        claim = Claim(worker_id=worker_id, token=new_token(), ids=(execution_id,))
+    def claim(self, execution_id, worker_id, *, solo=False):
+        claim = Claim(worker_id=worker_id, token=new_token(), ids=(execution_id,), solo=solo)
         return self.storage.claim(claim).won[0]
 
     def run(self, worker_id, *, error=None, task="send", took_s=0.0):
