@@ -78,6 +78,7 @@ class Span:
 class StatsQuery:
     """What to add up: ``spans`` that do not overlap, one task or queue or all.
 
+    All are those of the application: Butler's own queue counts only where it is named.
     ``every`` and ``by`` tell how it is kept apart; without them it is one sum an ending.
     """
 

@@ -4,12 +4,16 @@ import os
 import random
 import signal
 import time
+from collections import Counter
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
 import redis
 from fleet import live_workers, wait_for
 from fleet_app import Item
+
+from butler.storage.stats import Span, StatsQuery, Step
 
 pytestmark = [pytest.mark.xdist_group("chaos"), pytest.mark.timeout(300)]
 
@@ -22,6 +26,25 @@ def succeeded(url):
 
 def enqueue(butler, count, *, task="awork", seconds=0.0):
     return butler.enqueue_many([(task, Item(n=n, seconds=seconds)) for n in range(count)])
+
+
+def assert_statistics_are_a_recount(butler, url):
+    """Each attempt that is over was counted once, by task and how it ended, also after kills."""
+    with psycopg.connect(url) as connection:
+        recount = connection.execute(
+            "SELECT task, outcome, count(*) FROM ("
+            "SELECT e.task, a.outcome FROM butler.execution_attempts AS a "
+            "JOIN butler.executions AS e ON e.id = a.execution_id UNION ALL "
+            "SELECT task, 'succeeded' FROM butler.executions WHERE status = 'succeeded'"
+            ") AS ended GROUP BY task, outcome"
+        ).fetchall()
+    today = Step.DAY.begin(datetime.now(UTC))
+    span = Span(step=Step.DAY, since=today - timedelta(days=1), until=today + timedelta(days=2))
+    counted = Counter()
+    for cell in butler.storage.stats(StatsQuery(spans=(span,), by=("task",))):
+        counted[cell.task, cell.ending.value] += cell.number
+        assert cell.run.total == cell.wait.total == cell.number
+    assert {(task, outcome): number for task, outcome, number in recount} == counted
 
 
 def assert_each_ended_once(handles, endings):
@@ -54,6 +77,7 @@ def test_five_kills_among_five_thousand_executions_lose_and_repeat_nothing(
         fleet=fleet,
     )
     assert_each_ended_once(handles, endings)
+    assert_statistics_are_a_recount(butler, ledger.database_url)
 
 
 def test_an_emptied_redis_loses_no_queued_execution(butler, fleet, ledger, endings):
@@ -118,3 +142,4 @@ def test_postgres_killed_and_restarted_amid_two_thousand_loses_and_repeats_nothi
         fleet=fleet,
     )
     assert_each_ended_once(handles, endings)
+    assert_statistics_are_a_recount(butler, ledger.database_url)

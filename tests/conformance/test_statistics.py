@@ -161,6 +161,14 @@ def test_what_is_asked_for_can_be_one_task_or_queue_and_kept_apart(storage, ledg
     assert cell.at == Step.DAY.begin(cell.at)
 
 
+def test_butlers_own_deliveries_count_only_where_they_are_asked_for(storage, ledger):
+    ledger.done(lifecycle.succeed(ledger.running(queue="_butler"), result=None))
+    for _ in range(2):
+        assert endings(storage) == {}
+        assert endings(storage, queue="_butler") == {("succeeded", "succeeded"): 1}
+        fold(storage, ledger)
+
+
 def test_a_span_without_an_end_in_it_holds_nothing(storage, ledger):
     ledger.done(lifecycle.succeed(ledger.running(), result=None))
     long_ago = Span(step=Step.DAY, since=ALWAYS[0].since, until=datetime(2021, 1, 1, tzinfo=UTC))

@@ -14,6 +14,7 @@ from butler.executions import ExecutionStatus
 from butler.fingerprints import MAX_MESSAGE_CHARS, fingerprint
 from butler.histograms import Histogram
 from butler.lifecycle import is_error
+from butler.storage.monitoring_records import INTERNAL_QUEUE
 from butler.storage.stats import MAX_ERRORS, STATISTICS_KEPT, Ending, ErrorGroup, StatsCell, Step
 from butler.storage.values import clean_text
 
@@ -131,7 +132,7 @@ class MemoryStats:
             for key, each in self._tally.sums.items():
                 if not any(span.since <= key.at < span.until for span in query.spans):
                     continue
-                if query.task not in (None, key.task) or query.queue not in (None, key.queue):
+                if query.task not in (None, key.task) or not _is_of(key.queue, query):
                     continue
                 at = None if query.every is None else query.every.begin(key.at)
                 task = key.task if "task" in query.by else None
@@ -186,6 +187,10 @@ class MemoryStats:
             if not self._seat.holds(epoch):
                 return 0
             return self._tally.forget(before=self._clock.now() - STATISTICS_KEPT)
+
+
+def _is_of(queue: str, query: StatsQuery) -> bool:
+    return queue != INTERNAL_QUEUE if query.queue is None else queue == query.queue
 
 
 def _minute(at: datetime) -> datetime:

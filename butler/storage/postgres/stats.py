@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from butler.errors import InvalidOption
 from butler.executions import ExecutionStatus
 from butler.histograms import Histogram
+from butler.storage.monitoring_records import INTERNAL_QUEUE
 from butler.storage.postgres import literals, rows
 from butler.storage.stats import (
     MAX_ERRORS,
@@ -45,6 +46,7 @@ class PostgresStats:
             "by_queue": "t" if "queue" in query.by else "f",
             "task": query.task,
             "queue": query.queue,
+            "internal": INTERNAL_QUEUE,
         }
         return [_cell(row) for row in self._connections.run("stats_read", params)]
 

@@ -14,7 +14,10 @@ found AS MATERIALIZED (
     FROM spans
     JOIN {schema}.stats AS s ON s.step = spans.step AND s.at >= spans.since AND s.at < spans.until
     WHERE (%(task)s::text IS NULL OR s.task = %(task)s::text)
-        AND (%(queue)s::text IS NULL OR s.queue = %(queue)s::text)
+        AND CASE
+            WHEN %(queue)s::text IS NULL THEN s.queue <> %(internal)s::text
+            ELSE s.queue = %(queue)s::text
+        END
     UNION ALL
     SELECT
         d.at, d.task, d.queue, d.ending, d.status, d.number, d.wait_us, d.run_us,
@@ -23,7 +26,10 @@ found AS MATERIALIZED (
     FROM spans
     JOIN {schema}.stats_deltas AS d ON d.at >= spans.since AND d.at < spans.until
     WHERE (%(task)s::text IS NULL OR d.task = %(task)s::text)
-        AND (%(queue)s::text IS NULL OR d.queue = %(queue)s::text)
+        AND CASE
+            WHEN %(queue)s::text IS NULL THEN d.queue <> %(internal)s::text
+            ELSE d.queue = %(queue)s::text
+        END
 ),
 keyed AS MATERIALIZED (
     SELECT
