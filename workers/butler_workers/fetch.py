@@ -32,6 +32,7 @@ from butler.hands import Settled
 from butler.ids import is_id, new_token
 from butler.log import log_event
 from butler.queues import WireKeys, as_text
+from butler.storage.base import MAX_BATCH
 from butler.storage.records import Claim
 from butler_workers.strangers import Strangers
 
@@ -154,7 +155,8 @@ class Fetcher:
         # run dry. Long tasks: as soon as a slot is free.
         if not self._slots.wait_for_room(max(window // 2, size - 1), timeout_s=0.5):
             return 0
-        return window - self._slots.in_flight
+        # A thousand slots and more are filled in steps of what one claim may hold.
+        return min(MAX_BATCH, window - self._slots.in_flight)
 
     def _take(self, wanted: int) -> list[Popped]:
         """Ids from all lists in order; those that strangers crowd need a look of their own."""
