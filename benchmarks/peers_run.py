@@ -15,7 +15,7 @@ HERE = Path(__file__).resolve().parent / "peers"
 PLACE = HERE.parents[1] / ".bench" / "peers"
 # How many jobs take some three seconds.
 COUNTS = {
-    "RQ, forking": 200,
+    "RQ forking": 200,
     "RQ SimpleWorker": 1_000,
     "Procrastinate": 600,
     "Celery": 1_200,

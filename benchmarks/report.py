@@ -10,6 +10,7 @@ from html import escape
 from pathlib import Path
 
 from kit import number
+from peers_run import COUNTS
 
 HEAD = """\
 # Benchmarks
@@ -19,8 +20,9 @@ measures it on your machine and prints this table; `make bench ARGS="--write"` w
 the time is spent, and how to spend less, is in [performance.md](performance.md).
 
 Every figure is a **ratio of two things measured in the same minute on the same servers**. The
-absolute numbers beside it say what the ratio is made of; on another machine, or an hour later on
-this one, they differ by a factor of two while the ratio stays.
+absolute numbers beside it say what the ratio is made of; an hour later on the same machine they
+differ by a factor of two. Ratios hold better, and not quite: Butler keeps every core busy, so that
+what else the machine does costs it more than a system that mostly waits. Trust your own run.
 
 ![No-op jobs a second, by system, as multiples of RQ's SimpleWorker](images/benchmarks.svg)
 """
@@ -31,7 +33,7 @@ TAIL = """\
   results on where there are any; what else each is told stands in
   [`benchmarks/peers`](../benchmarks/peers/systems.py).
 - Butler's jobs count when their end is durable in PostgreSQL (fsync on). The others' count when the
-  task ran: none of those on Redis writes anything durably, and PgQueuer acknowledges later.
+  task ran, which is before they have written anything about it.
 - Rounds are taken in turn, Butler and then each other system; a ratio is the median of the rounds'.
 - The other systems are installed from PyPI into an environment of their own at the first run. One
   that cannot be installed or does not run is left out, and the run says so.
@@ -56,9 +58,21 @@ def write_from(kept, docs):
     for told in settings(kept):
         parts.append(table([(n, each) for n, each in kept.items() if setting(each) == told]))
         parts.append(told + "\n")
+    parts += left_out(kept.get("throughput"))
     Path(docs, "benchmarks.md").write_text("\n".join([*parts, TAIL]))
     if "throughput" in kept:
         Path(docs, "images", "benchmarks.svg").write_text(picture(kept["throughput"]["rows"]))
+
+
+def left_out(throughput):
+    """The systems that were not there, or did not run."""
+    if throughput is None:
+        return []
+    there = {row["beside"] for row in throughput["rows"]}
+    missing = [name for name in COUNTS if name not in there]
+    if not missing:
+        return []
+    return [f"Not measured, because it was not there or did not run: {', '.join(missing)}.\n"]
 
 
 def settings(kept):

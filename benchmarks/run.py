@@ -2,7 +2,8 @@
 
 ``run.py [NAME...]`` runs some of them. With ``--write`` the results go into ``docs/`` as
 ``benchmarks.json``, ``images/benchmarks.svg`` and ``benchmarks.md``; without, only the table is
-printed. ``--all-peers`` adds the systems that no budget names. The long history (`history`, ten
+printed. ``--all-peers`` adds to `throughput` the
+systems that no budget names. The long history (`history`, ten
 million rows, some ten minutes and 8 GB) runs only where it is named.
 """
 
@@ -29,13 +30,16 @@ def defaults(module, given):
     return argparse.Namespace(**found | {key: v for key, v in given.items() if key in found})
 
 
-def measured(names, given, where):
+def measured(names, given, where, *, all_peers):
     """Rows by measurement."""
     found = {}
     for name in names:
         module = importlib.import_module(name)
         show(f"── {name}: {module.__doc__.splitlines()[0]}")
-        found[name] = module.measure(where, defaults(module, given))
+        options = defaults(module, given)
+        if all_peers and name == "throughput":
+            options.beside = ",".join(peers_run.COUNTS)
+        found[name] = module.measure(where, options)
     return found
 
 
@@ -52,10 +56,8 @@ def main():
         parser.error(f"no measurement named {', '.join(sorted(unknown))}")
 
     given = {} if arguments.rounds is None else {"rounds": arguments.rounds}
-    if arguments.all_peers:
-        given["beside"] = ",".join(peers_run.COUNTS)
     with servers() as where:
-        found = measured(arguments.names or NAMES, given, where)
+        found = measured(arguments.names or NAMES, given, where, all_peers=arguments.all_peers)
         result = {
             "at": time.strftime("%Y-%m-%d"),
             "machine": machine(where),

@@ -10,6 +10,11 @@ from __future__ import annotations
 import re
 import sys
 import uuid
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -22,9 +27,13 @@ else:
 
     def new_id() -> str:
         """A new UUIDv7, 36 characters."""
+        return str(_uuid7()())
+
+    @cache
+    def _uuid7() -> Callable[[], object]:
         from uuid_utils import uuid7
 
-        return str(uuid7())
+        return uuid7
 
 
 def new_token() -> str:

@@ -1,9 +1,9 @@
 """`record`: a dataclass whose instances nobody may change, at the cost of one that anybody may.
 
-A frozen dataclass writes each field through ``object.__setattr__``: four times the cost of an
-assignment, for some fifty fields an execution on its way through a worker. To type checkers this
-is ``dataclass`` itself, so that ``frozen=True`` is held where it is checked, and not at run time.
-For what is made for each execution; everything else is a plain ``@dataclass(frozen=True)``.
+A frozen dataclass writes each field through ``object.__setattr__``: making one takes twice as long
+(5.3 µs and 2.9 for the seventeen fields of a claim), several times an execution. To type checkers
+this is ``dataclass`` itself, so that ``frozen=True`` is held where it is checked, and not at run
+time. For what is made for each execution; everything else is a ``@dataclass(frozen=True)``.
 """
 
 from __future__ import annotations

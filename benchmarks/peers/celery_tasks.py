@@ -1,7 +1,9 @@
 from celery import Celery
 from ends import REDIS, done
 
-app = Celery("bench", broker=REDIS, backend=REDIS)
+URL = REDIS.replace("unix://", "redis+socket://")
+
+app = Celery("bench", broker=URL, backend=URL)
 app.conf.update(task_acks_late=True, worker_prefetch_multiplier=64, task_serializer="json")
 
 

@@ -1,6 +1,7 @@
 """Ten other systems: how each is emptied, enqueues one or many, and starts two worker processes."""
 
 import asyncio
+import os
 import subprocess
 import sys
 import time
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from ends import PG, REDIS
 
+HERE = Path(__file__).resolve().parent
 BIN = Path(sys.executable).parent
 BULK = 500
 
@@ -164,7 +166,8 @@ class OnPostgres(System):
         self.install()
 
     def run(self, name, *arguments):
-        subprocess.run(command(name, *arguments), check=True, capture_output=True)
+        environment = {**os.environ, "PYTHONPATH": str(HERE)}
+        subprocess.run(command(name, *arguments), check=True, capture_output=True, env=environment)
 
 
 class Procrastinate(OnPostgres):
@@ -239,7 +242,7 @@ class Oban(OnPostgres):
 
 
 SYSTEMS = {
-    "RQ, forking": RqFork,
+    "RQ forking": RqFork,
     "RQ SimpleWorker": Rq,
     "Procrastinate": Procrastinate,
     "Celery": Celery,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _MISSING: Any = type("_Missing", (), {"__repr__": lambda _: "nothing"})()
 _IDENTITY: Any = object.__eq__
 _PLAIN = frozenset({str, int, bool, bytes, type(None)})
+_QUICK = _PLAIN | {float}
 SECRETS = (SecretStr, SecretBytes, Secret)
 # A number of another kind than the field's (an int as a default, say) arrives as the field's.
 _NUMBERS = frozenset({int, float, Decimal})
@@ -112,7 +113,7 @@ def _models(sent: BaseModel, got: BaseModel) -> Difference | None:
         mine, other = ours.get(name, _MISSING), theirs.get(name, _MISSING)
         kind = type(mine)
         # What most fields are, without a call: this runs for each enqueue.
-        if kind is type(other) and kind in _PLAIN and mine == other:
+        if kind is type(other) and kind in _QUICK and mine == other:
             continue
         found = difference(mine, other)
         if found is not None:

@@ -17,7 +17,7 @@
 -- because a script may only touch keys it was given. Plain RQ jobs share these registries: only
 -- ids that live no longer than ours are counted, only hashes that carry a ledger are removed.
 -- A list that is full shows only the newest tenth of a batch, and forgets the others at once: under
--- load they would be gone before anybody could look, at three times the cost.
+-- load they would be gone before anybody could look.
 -- Each end is published on butler:execution:<id>, whatever Redis knows of it: the ledger has it.
 -- Does nothing else for an id whose hash is gone or has been given to a newer attempt: a late word
 -- must not make a queued id look finished, nor leave a hash that nothing can read.

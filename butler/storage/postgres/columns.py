@@ -51,7 +51,8 @@ def many_rows(executions: Sequence[NewExecution]) -> dict[str, str | None]:
     timeouts = [new.timeout_s for new in executions]
     tags = any(new.tags for new in executions)
     return {
-        "ids": literals.uuids([new.id for new in executions]),
+        # They were looked at one by one, for an error that names the wrong one.
+        "ids": "{" + ",".join([new.id for new in executions]) + "}",
         "tasks": literals.texts([new.task for new in executions]),
         "queues": literals.texts([new.queue for new in executions]),
         "priorities": literals.texts([new.priority for new in executions]),
