@@ -70,7 +70,8 @@ def job_health(
     if failures:
         many = failures >= limits.FAILING_JOB
         level = HealthLevel.UNHEALTHY if many else HealthLevel.DEGRADED
-        reason, remedy = f"failed {failures} times in a row", HISTORY
+        times = "once" if failures == 1 else f"{failures} times in a row"
+        reason, remedy = f"failed {times}", HISTORY
     if late_s >= limits.LATE_S:
         level = HealthLevel.UNHEALTHY
         reason = f"should have fired {seconds_text(late_s)} ago"
