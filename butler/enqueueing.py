@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 from butler.errors import InvalidOption
 from butler.executions import Priority
 from butler.ids import new_id
-from butler.options import check_unique_key, merge_tags
+from butler.limiting import LimitKeys
+from butler.options import check_limit_key, check_unique_key, merge_tags
 from butler.storage.records import NewExecution
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from butler.codec import Codec
-    from butler.options import TaskDefaults
+    from butler.options import LimitKey, TaskDefaults
     from butler.producing import Parent
     from butler.storage.records import TaskDefinition
     from butler.task_spec import TaskSpec
@@ -91,6 +92,25 @@ def key_of_definition(definition: TaskDefinition, given: Mapping[str, Any]) -> s
     return key
 
 
+def limit_keys_of_spec(spec: TaskSpec, request: Any) -> LimitKeys | None:
+    """Under which limits' names a request falls, a validated one; None for the task's own."""
+    concurrency = _limit_key(spec.options.concurrency_key, request)
+    rate = _limit_key(spec.options.rate_key, request)
+    return LimitKeys(concurrency=concurrency, rate=rate) if concurrency or rate else None
+
+
+def _limit_key(key: LimitKey | None, request: Any) -> str | None:
+    name = key(request) if callable(key) else key
+    return None if name is None else check_limit_key(name)
+
+
+def limit_keys_of_definition(definition: TaskDefinition) -> LimitKeys | None:
+    """The names where the code is elsewhere; what that would compute falls under the task's own."""
+    concurrency = definition.options.get("concurrency_key")
+    rate = definition.options.get("rate_key")
+    return LimitKeys(concurrency=concurrency, rate=rate) if concurrency or rate else None
+
+
 class Mould:
     """What many executions have in common: one task, enqueued with the same options.
 
@@ -123,9 +143,14 @@ class Mould:
             )
 
     def execution(
-        self, request: str | None, *, unique_key: str | None, traceparent: str | None = None
+        self,
+        request: str | None,
+        *,
+        unique_key: str | None,
+        limit_keys: LimitKeys | None = None,
+        traceparent: str | None = None,
     ) -> NewExecution:
-        """The row to write; ``unique_key`` is the task's own, for this request."""
+        """The row to write; the keys are the task's own, for this request."""
         if self._unique_key is not None:
             unique_key = self._unique_key
         return NewExecution(
@@ -133,5 +158,6 @@ class Mould:
             request=request,
             unique_key=unique_key,
             traceparent=traceparent,
+            limit_keys=limit_keys,
             **self._fields,
         )

@@ -131,6 +131,7 @@ class Hand:
             WireKeys.suspended,
             WireKeys.hand(worker_id),
             WireKeys.popped(worker_id),
+            WireKeys.paused,
         ]
         self._pop = load_script(redis, "pop")
         self._pick = load_script(redis, "pick")

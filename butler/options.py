@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -13,8 +12,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from butler.durations import seconds
-from butler.errors import DefinitionError, InvalidOption, did_you_mean
+from butler.errors import DefinitionError, InvalidOption
 from butler.executions import Priority
+from butler.limiting import LimitRule, make_rule
+from butler.option_names import unknown_option
 from butler.queue_names import DEFAULT_QUEUE, check_queue_name
 from butler.retries import RetryPolicy
 
@@ -27,6 +28,7 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 PriorityLike = Priority | Literal["high", "normal", "low"]
 Isolation = Literal["async", "thread", "process"]
 UniqueKey = str | Callable[[Any], str | None]
+LimitKey = str | Callable[[Any], str | None]
 
 DEFAULT_TIMEOUT_S = 300.0
 DEFAULT_RETRY = RetryPolicy()
@@ -51,6 +53,9 @@ class TaskOptionFields(TypedDict, total=False):
     is "async" for ``async def`` and "thread" for ``def`` unless it is "process": a process of its
     own for each attempt, of at most ``memory_limit_mb``. ``unique_key`` is a str or a function of
     the request: while an execution with that key is unfinished, another enqueue returns it.
+    ``max_concurrency`` attempts run at once, and ``rate`` ("100/minute") start, ``rate_burst`` of
+    them together: in the whole cluster, for the task or for each ``concurrency_key`` and
+    ``rate_key``, which are a str or a function of the request.
     ``aliases`` are older names that workers still understand.
     """
 
@@ -64,6 +69,11 @@ class TaskOptionFields(TypedDict, total=False):
     isolation: Isolation | None
     memory_limit_mb: int | None
     unique_key: UniqueKey | None
+    max_concurrency: int | None
+    concurrency_key: LimitKey | None
+    rate: str | None
+    rate_key: LimitKey | None
+    rate_burst: int | None
     aliases: Iterable[str]
 
 
@@ -120,12 +130,29 @@ class TaskOptions:
     isolation: Isolation = "thread"
     memory_limit_mb: int | None = None
     unique_key: UniqueKey | None = None
+    max_concurrency: int | None = None
+    concurrency_key: LimitKey | None = None
+    rate: str | None = None
+    rate_key: LimitKey | None = None
+    rate_burst: int | None = None
     aliases: tuple[str, ...] = ()
     stated: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         for name, check in _TASK_CHECKS.items():
             object.__setattr__(self, name, check(getattr(self, name)))
+        rule = self.limit
+        for key, needs in (("concurrency_key", rule.max_concurrency), ("rate_key", rule.rate)):
+            if getattr(self, key) is not None and needs is None:
+                option = "max_concurrency" if key == "concurrency_key" else "rate"
+                raise InvalidOption(f"{key} needs {option}: it says for what that holds")
+
+    @property
+    def limit(self) -> LimitRule:
+        """How many may run at once and how often one may start, of the task or of each key."""
+        return make_rule(
+            max_concurrency=self.max_concurrency, rate=self.rate, rate_burst=self.rate_burst
+        )
 
     def max_attempts(self, defaults: TaskDefaults) -> int:
         """How often it is tried, the first time included."""
@@ -147,6 +174,9 @@ class TaskOptions:
             "memory_limit_mb": self.memory_limit_mb,
             "unique_key": None if computed else self.unique_key,
             "unique_key_is_computed": computed,
+            "concurrency_key": None if callable(self.concurrency_key) else self.concurrency_key,
+            "rate_key": None if callable(self.rate_key) else self.rate_key,
+            "limit": None if self.limit.says_nothing else self.limit.to_json(),
             "aliases": list(self.aliases),
         }
 
@@ -178,16 +208,6 @@ def check_enqueue_options(options: Mapping[str, Any]) -> dict[str, Any]:
     if "run_at" in checked and checked.get("expires_at", _NEVER) <= checked["run_at"]:
         raise InvalidOption("expires_at must be later than run_at: it would never start")
     return checked
-
-
-def unknown_option(name: str, known: Iterable[str]) -> str:
-    """Why there is no such option, and what was probably meant."""
-    known = tuple(known)
-    elsewhere = {other: how for other, how in _ELSEWHERE.items() if other not in known}
-    close = difflib.get_close_matches(name, (*known, *elsewhere), n=1)
-    if close and close[0] in elsewhere:
-        return f"no option {name!r} here; write {elsewhere[close[0]]}"
-    return f"no option {name!r}{did_you_mean(name, known)}"
 
 
 def check_text(option: str, value: object, *, max_chars: int) -> str:
@@ -325,6 +345,18 @@ def _check_task_unique_key(value: Any) -> UniqueKey | None:
     return value if value is None or callable(value) else check_unique_key(value)
 
 
+def check_limit_key(value: object) -> str:
+    """A name for a limit that the ledger can hold; raises `InvalidOption`."""
+    name = check_text("a limit's key", value, max_chars=MAX_KEY_CHARS)
+    if name.startswith("queue:"):
+        raise InvalidOption(f"a limit's key must not begin with 'queue:', got {name!r}")
+    return name
+
+
+def _check_task_limit_key(value: Any) -> LimitKey | None:
+    return value if value is None or callable(value) else check_limit_key(value)
+
+
 def _check_max_attempts(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_ATTEMPTS:
         raise InvalidOption(f"max_attempts must be an int in 1..{MAX_ATTEMPTS}, got {value!r}")
@@ -342,6 +374,8 @@ _TASK_CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "isolation": _check_isolation,
     "memory_limit_mb": _check_memory_limit,
     "unique_key": _check_task_unique_key,
+    "concurrency_key": _check_task_limit_key,
+    "rate_key": _check_task_limit_key,
     "aliases": _check_aliases,
 }
 
@@ -360,24 +394,3 @@ _ENQUEUE_CHECKS: Mapping[str, Callable[[Any], Any]] = {
 }
 
 TASK_OPTION_NAMES = tuple(field.name for field in fields(TaskOptions) if field.name != "stated")
-
-# What people may look for in the wrong place, and how it is written.
-_ELSEWHERE = {
-    "max_attempts": "retry=RetryPolicy(max_attempts=...)",
-    "max_retries": "retry=RetryPolicy(max_attempts=...), which counts the first attempt too",
-    "retries": "retry=RetryPolicy(max_attempts=...), which counts the first attempt too",
-    "retry": "max_attempts=..., or retry=RetryPolicy(...) where the task is defined",
-    "isolation": "isolation=... where the task is defined",
-    "aliases": "aliases=... where the task is defined",
-    "delay_s": "delay_s=... where the task is enqueued",
-    "run_at": "run_at=... where the task is enqueued",
-    "expires_at": "expires_at=... where the task is enqueued",
-    "replace": "replace=True where the task is enqueued",
-    "transaction": "transaction=... where the task is enqueued",
-    "user_id": "user_id=... where the task is enqueued",
-    "countdown": "delay_s=... where the task is enqueued",
-    "eta": "run_at=... where the task is enqueued",
-    "expires": "expires_at=... where the task is enqueued",
-    "debounce": "unique_key=..., replace=True, delay_s=... where the task is enqueued",
-    "connection": "transaction=... where the task is enqueued",
-}

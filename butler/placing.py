@@ -13,6 +13,8 @@ from butler.enqueueing import (
     Plan,
     key_of_definition,
     key_of_spec,
+    limit_keys_of_definition,
+    limit_keys_of_spec,
     plan_of_definition,
     plan_of_spec,
 )
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from butler.codec import Codec
     from butler.joining import Placeholders, Transaction
     from butler.known_tasks import KnownTasks
+    from butler.limiting import LimitKeys
     from butler.options import EnqueueOptions
     from butler.producing import AnyTask
     from butler.registry import TaskRegistry
@@ -38,6 +41,8 @@ if TYPE_CHECKING:
     from butler.storage.records import NewExecution, TaskDefinition
     from butler.task_spec import TaskSpec
     from butler.writing import Enqueued
+
+    _Encoded = tuple[str | None, str | None, LimitKeys | None]
 
 
 class Placer(Producer, Operator, Extensible):
@@ -174,8 +179,10 @@ class Placer(Producer, Operator, Extensible):
                     checked[options] = check_enqueue_options(order.options)
                 mould = Mould(recipes[task].plan, chosen=checked[options], parent=parent)
                 moulds[task, options] = mould
-            text, key = recipes[task].encode(order.request, checked[options])
-            made = mould.execution(text, unique_key=key, traceparent=order.traceparent)
+            text, key, limits = recipes[task].encode(order.request, checked[options])
+            made = mould.execution(
+                text, unique_key=key, limit_keys=limits, traceparent=order.traceparent
+            )
             prepared.append((made, mould.plan))
         return prepared
 
@@ -203,17 +210,16 @@ class Placer(Producer, Operator, Extensible):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Recipe:
-    """How a request of one task becomes the text and the unique key of a row."""
+    """How a request of one task becomes the text and the keys of a row."""
 
     plan: Plan
-    encode: Callable[[Any, Mapping[str, Any]], tuple[str | None, str | None]]
+    encode: Callable[[Any, Mapping[str, Any]], _Encoded]
 
 
-def _encode(
-    spec: TaskSpec, limit: int, request: Any, _: Mapping[str, Any]
-) -> tuple[str | None, str | None]:
+def _encode(spec: TaskSpec, limit: int, request: Any, _: Mapping[str, Any]) -> _Encoded:
     request = spec.request.validate(request)
-    return spec.request.encode(request, max_bytes=limit), key_of_spec(spec, request)
+    text = spec.request.encode(request, max_bytes=limit)
+    return text, key_of_spec(spec, request), limit_keys_of_spec(spec, request)
 
 
 def _encode_known(
@@ -222,6 +228,6 @@ def _encode_known(
     limit: int,
     request: Any,
     chosen: Mapping[str, Any],
-) -> tuple[str | None, str | None]:
+) -> _Encoded:
     text = known.encode(definition, request, max_bytes=limit)
-    return text, key_of_definition(definition, chosen)
+    return text, key_of_definition(definition, chosen), limit_keys_of_definition(definition)

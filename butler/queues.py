@@ -64,6 +64,7 @@ class WireKeys:
     epoch = f"{OUR_PREFIX}:epoch"
     hands = f"{OUR_PREFIX}:hands"
     guests = f"{OUR_PREFIX}:guests"
+    paused = f"{OUR_PREFIX}:paused"
 
     @staticmethod
     def job(execution_id: str) -> str:

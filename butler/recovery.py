@@ -22,6 +22,7 @@ from butler.changes import state_word
 from butler.errors import QueueUnavailable
 from butler.executions import ExecutionStatus
 from butler.hands import RQ_STATUS, Hand, Settled
+from butler.parks import Parks
 from butler.storage.base import MAX_BATCH
 
 if TYPE_CHECKING:
@@ -81,7 +82,17 @@ class Recovery:
         for first in range(0, len(running), MAX_BATCH):
             batch = [decide(attempt) for attempt in running[first : first + MAX_BATCH]]
             self._end_batch(batch, worker_id, worker_name)
+        if running:
+            self._wake_parked()
         return len(running)
+
+    def _wake_parked(self) -> None:
+        """What they held slots of may have room; the scheduler looks there as well, in a second."""
+        try:
+            parks = Parks(self._wire.redis)
+            parks.settle(self._storage, parks.page(0, MAX_BATCH))
+        except QueueUnavailable as error:
+            logger.warning("what waits for limits not woken yet: %s", error)
 
     def _end_batch(
         self, transitions: Sequence[Transition], worker_id: str, worker_name: str | None

@@ -18,13 +18,13 @@ from butler.calls import call_of_class, call_of_function, call_of_method
 from butler.codec import Codec, ResultCodec
 from butler.errors import DefinitionError
 from butler.injection.recipes import provided_parameters
+from butler.option_names import unknown_option
 from butler.options import (
     BUILT_IN,
     TASK_OPTION_NAMES,
     TaskDefaults,
     TaskOptions,
     task_options,
-    unknown_option,
 )
 from butler.signatures import check_function, read_signature, unwrap_result
 from butler.storage.records import TaskDefinition
@@ -214,7 +214,8 @@ def _spec(
             f'{where}: isolation="{checked.isolation}" is not for a plain {kind}, which runs as '
             f'"{fitting}"; ' + ("write def" if is_async else "write async def")
         )
-    _check_unique_key(checked.unique_key, where=where)
+    for option in ("unique_key", "concurrency_key", "rate_key"):
+        _check_key(option, getattr(checked, option), where=where)
     return TaskSpec(
         options=checked,
         request_type=request_type,
@@ -288,14 +289,14 @@ def _check_execute(execute: Any, *, bound: bool, where: str) -> None:
         )
 
 
-def _check_unique_key(unique_key: Any, *, where: str) -> None:
-    if not callable(unique_key):
+def _check_key(option: str, key: Any, *, where: str) -> None:
+    if not callable(key):
         return
     try:
-        inspect.signature(unique_key).bind(None)
+        inspect.signature(key).bind(None)
     except (TypeError, ValueError):
         raise DefinitionError(
-            f"{where}: unique_key must be a str or a function of the request alone "
+            f"{where}: {option} must be a str or a function of the request alone "
             "(in a class: a lambda or a @staticmethod)"
         ) from None
 

@@ -30,6 +30,7 @@ from butler.options import (
     DEFAULT_TIMEOUT_S,
     EnqueueOptions,
     Isolation,
+    LimitKey,
     PriorityLike,
     TaskOptions,
     UniqueKey,
@@ -132,6 +133,11 @@ class Task(Generic[Req, Res]):
     isolation: ClassVar[Isolation | None] = None
     memory_limit_mb: ClassVar[int | None] = None
     unique_key: UniqueKey | None = None
+    max_concurrency: ClassVar[int | None] = None
+    concurrency_key: LimitKey | None = None
+    rate: ClassVar[str | None] = None
+    rate_key: LimitKey | None = None
+    rate_burst: ClassVar[int | None] = None
     aliases: ClassVar[Sequence[str]] = ()
 
     options: ClassVar[TaskOptions]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from butler.durations import seconds
 from butler.errors import InvalidOption, InvalidSchedule
+from butler.option_names import unknown_option
 from butler.options import (
     MAX_DESCRIPTION_CHARS,
     MAX_NAME_CHARS,
@@ -14,7 +15,6 @@ from butler.options import (
     check_enqueue_options,
     check_text,
     check_user_id,
-    unknown_option,
 )
 from butler.recurring.job import Misfire, Overlap
 from butler.schedules import Schedule, schedule_from_json

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from butler.storage.access import AccessStorage
 from butler.storage.families import FamilyStorage
+from butler.storage.limits import LimitStorage
 from butler.storage.logs import LogStorage
 from butler.storage.monitoring import MonitoringStorage
 from butler.storage.pruning import PrunableStorage
@@ -73,6 +74,7 @@ class Storage(
     AccessStorage,
     StatsStorage,
     MonitoringStorage,
+    LimitStorage,
     Protocol,
 ):
     """A ledger of executions."""

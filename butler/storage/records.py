@@ -17,6 +17,9 @@ from butler.storage.finding import ROWS_SCANNED
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from butler.limiting import LimitKeys
+    from butler.storage.limits import Wait
+
 
 @record(frozen=True, slots=True, kw_only=True)
 class NewExecution:
@@ -48,6 +51,7 @@ class NewExecution:
     rerun_of: str | None = None
     fingerprint: str | None = None
     traceparent: str | None = None
+    limit_keys: LimitKeys | None = None
 
 
 @record(frozen=True, slots=True, kw_only=True)
@@ -111,7 +115,10 @@ class Claim:
 
 @record(frozen=True, slots=True, kw_only=True)
 class Claimed:
-    """One attempt that a worker owns now. Satisfies ``lifecycle.ClaimedAttempt``."""
+    """One attempt that a worker owns now. Satisfies ``lifecycle.ClaimedAttempt``.
+
+    ``slots`` names the limits of which it holds a slot.
+    """
 
     id: str
     attempt: int
@@ -131,6 +138,7 @@ class Claimed:
     fingerprint: str | None
     created_at: datetime
     traceparent: str | None = None
+    slots: tuple[str, ...] = ()
 
     @property
     def attempts_used(self) -> int:
@@ -144,12 +152,14 @@ class Refused:
 
     ``alone`` marks a queued execution that only a solo worker may claim. ``expired`` is set where
     this claim found that it was too late and cancelled it: what is to be taken off the wire.
+    ``wait`` is set where a limit keeps a queued execution from starting.
     """
 
     id: str
     status: ExecutionStatus | None
     alone: bool
     expired: QueueEntry | None = None
+    wait: Wait | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from butler.errors import ButlerError
 from butler.ids import new_id
 from butler.log import log_event
 from butler.monitoring.alerts.watchman import Watchman
+from butler.parks import Parks
 from butler.queue_names import DEFAULT_QUEUE
 from butler.recurring.firing import Firer
 from butler.storage.base import MAX_BATCH
@@ -86,6 +87,7 @@ class Stager:
         if epoch is None:
             return
         watchman = Watchman(self._butler, clock=self._butler.clock)
+        parks = Parks(self._butler.redis)
         firer = Firer(storage, pusher=self._butler.pusher, clock=self._butler.clock)
         while not self._stopping.wait(LOOK_EVERY_S):
             try:
@@ -94,6 +96,7 @@ class Stager:
                 self._butler.pusher.withdraw(storage.expire(epoch=epoch, limit=MAX_BATCH))
                 self._butler.pusher.push(storage.stage(epoch=epoch, limit=MAX_BATCH))
                 watchman.step(epoch=epoch)
+                parks.settle(storage, parks.page(0, MAX_BATCH))
             except ButlerError as error:
                 log_event(logger, logging.WARNING, "stager.failed", error=error)
         watchman.stand_down()

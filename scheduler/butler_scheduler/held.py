@@ -10,6 +10,7 @@ from array import array
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Any
 
+from butler.parks import Parks
 from butler.queues import WireKeys, as_text, wire_errors
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def _all_ids(redis: Redis, hands: Hands) -> Iterable[str]:
             yield from _started_ids(redis, key.removeprefix(WireKeys.list("")))
     for worker_id in hands.workers():
         yield from hands.ids(worker_id)
+    yield from Parks(redis).ids()
 
 
 def _list_ids(redis: Redis, key: str) -> Iterable[str]:

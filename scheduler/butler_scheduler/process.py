@@ -30,6 +30,7 @@ from butler_scheduler.exporter import Exporter
 from butler_scheduler.folder import Folder
 from butler_scheduler.leader import LEADER_LEASE_S, Leader
 from butler_scheduler.monitor import Monitor
+from butler_scheduler.parker import Parker
 from butler_scheduler.probing import SchedulerHealth
 from butler_scheduler.pruner import Pruner
 from butler_scheduler.reconciler import Reconciler
@@ -172,6 +173,7 @@ class SchedulerProcess:
             ),
             Expirer(storage, wire=wire, leader=leader, clock=clock),
             Reconciler(storage, wire=wire, hands=hands, leader=leader, clock=clock),
+            Parker(storage, redis, leader=leader, clock=clock),
             Rescuer(
                 storage,
                 recovery=recovery,

@@ -158,5 +158,8 @@ def test_options_that_other_processes_need_are_json():
         "memory_limit_mb": None,
         "unique_key": None,
         "unique_key_is_computed": True,
+        "concurrency_key": None,
+        "rate_key": None,
+        "limit": None,
         "aliases": ["s"],
     }

@@ -26,6 +26,7 @@ from butler.errors import QueueUnavailable, StorageUnavailable
 from butler.executions import ExecutionStatus
 from butler.hands import Settled
 from butler.log import log_event
+from butler.parks import Parks
 from butler.record import record
 from butler.storage.records import Claim
 from butler_workers.started import COUNTED
@@ -91,6 +92,7 @@ class Completer:
         self._hand = hand
         self._worker_id = worker_id
         self._on_written = on_written
+        self._parks = Parks(wire.redis)
         self._endings: SimpleQueue[Ending | None] = SimpleQueue()
         self._unsettled: list[Settled] = []
         self._pending: list[Ending] = []
@@ -214,6 +216,12 @@ class Completer:
         """Tell the wire; what it does not take is told again with the next batch."""
         queued = []
         dropped = []
+        released = [
+            name
+            for ending, item in zip(batch, finished, strict=True)
+            if item.applied and ending.claimed.slots
+            for name in ending.claimed.slots
+        ]
         for ending, item in zip(batch, finished, strict=True):
             if item.applied and item.status is not None:
                 self._ended[_COUNTED_AS.get(item.status, "returned")] += 1
@@ -231,6 +239,8 @@ class Completer:
                 entries = [entry for entry in queued if entry is not None]
                 self._wire.push(entries, from_hand=self._worker_id)
             self._hand.drop(dropped)
+            if released:
+                self._parks.release(released)
             self._hand.settle(self._unsettled)
             self._unsettled = []
             # After settling: a later announcement is refused by the hash, an earlier one is known.

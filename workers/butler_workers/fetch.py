@@ -31,6 +31,7 @@ from butler.executions import ExecutionStatus
 from butler.hands import Settled
 from butler.ids import is_id, new_token
 from butler.log import log_event
+from butler.parks import Parks
 from butler.queues import WireKeys, as_text
 from butler.storage.base import MAX_BATCH
 from butler.storage.records import Claim
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from butler.hands import Hand
     from butler.queues import QueueWire
     from butler.storage.base import Storage
+    from butler.storage.limits import Wait
     from butler.storage.records import Claimed, ClaimReply, Refused
     from butler_workers.lease import Lease
     from butler_workers.slots import Slots
@@ -87,6 +89,7 @@ class Fetcher:
         self._on_claimed = on_claimed
         self._on_alone = on_alone
         self._on_lost = on_lost
+        self._parks = Parks(wire.redis)
         self._strangers = Strangers(hand, ledger_id=wire.ledger_id)
         self._pace = _Pace()
         self._stopping = threading.Event()
@@ -219,6 +222,8 @@ class Fetcher:
         self, refused: Sequence[tuple[Refused, str]], strangers: Sequence[Popped]
     ) -> None:
         dropped, over = list[str](), list[str]()
+        parked = [(item.id, name, item.wait) for item, name in refused if item.wait is not None]
+        refused = [pair for pair in refused if pair[0].wait is None]
         unknown = list(strangers)
         for item, name in refused:
             match item.status:
@@ -239,8 +244,20 @@ class Fetcher:
                     dropped.append(item.id)
         self._show_over(over)
         self._hand.drop([*dropped, *over])
+        self._park(parked)
         if unknown:
             self._strangers.sort(unknown)
+
+    def _park(self, refused: Sequence[tuple[str, str, Wait]]) -> None:
+        """Let them wait for their limits; a slot that was released meanwhile is found here."""
+        if not refused:
+            return
+        parks = self._parks.park(self._hand.worker_id, refused)
+        try:
+            self._parks.settle(self._storage, parks)
+        except StorageUnavailable as error:
+            # The scheduler looks as well, a little later.
+            log_event(logger, logging.WARNING, "parks.not_settled", error=error)
 
     def _show_over(self, ids: Sequence[str]) -> None:
         """Say on the wire how these have ended.

@@ -7,6 +7,7 @@ Each function decides one item of a batch, under the lock of `MemoryStorage`. Al
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from butler.lifecycle import Transition
+    from butler.storage.memory.limits import LimitTable
     from butler.storage.memory.rows import Row, RowTable
     from butler.storage.records import Claim, ProgressReport
 
@@ -34,7 +36,7 @@ _S = ExecutionStatus
 
 
 def claim_one(
-    rows: RowTable, claim: Claim, *, execution_id: str, now: datetime
+    rows: RowTable, limits: LimitTable, claim: Claim, *, execution_id: str, now: datetime
 ) -> Claimed | Refused:
     """Start the next attempt of one execution, or say why not."""
     row = rows.get(execution_id)
@@ -48,6 +50,9 @@ def claim_one(
     if row.status is not _S.QUEUED or row.alone != claim.solo:
         only_solo = row.status is _S.QUEUED and row.alone
         return Refused(id=execution_id, status=row.status, alone=only_solo)
+    wait = limits.admit(row, now=now.timestamp())
+    if wait is not None:
+        return Refused(id=execution_id, status=row.status, alone=False, wait=wait)
     rows.move(row, _S.RUNNING)
     row.attempt += 1
     row.claim_token = claim.token
@@ -55,7 +60,7 @@ def claim_one(
     row.started_at = now
     row.reason = None
     row.progress = None
-    return row.to_claimed()
+    return replace(row.to_claimed(), slots=limits.slots(row))
 
 
 def finish_one(rows: RowTable, transition: Transition, *, now: datetime) -> Finished:

@@ -25,6 +25,7 @@ from butler.storage.base import MAX_BATCH
 from butler.storage.memory.access import MemoryAccess
 from butler.storage.memory.attempts import claim_one, finish_one, report_one
 from butler.storage.memory.keys import due_at, take_over
+from butler.storage.memory.limits import LimitTable, MemoryLimits
 from butler.storage.memory.logs import MemoryLogs
 from butler.storage.memory.monitoring import MemoryMonitoring
 from butler.storage.memory.operators import cancel_one, delete_one, retry_one
@@ -68,7 +69,13 @@ _S = ExecutionStatus
 
 
 class MemoryStorage(
-    MemoryRecurring, MemoryPruning, MemoryLogs, MemoryAccess, MemoryStats, MemoryMonitoring
+    MemoryRecurring,
+    MemoryPruning,
+    MemoryLogs,
+    MemoryAccess,
+    MemoryStats,
+    MemoryMonitoring,
+    MemoryLimits,
 ):
     """A `Storage` that lives and dies with its process; ``clock`` is the ledger's now.
 
@@ -89,6 +96,7 @@ class MemoryStorage(
         self._id = new_token()
         self._lock = threading.Lock()
         self._rows = RowTable()
+        self._limits = LimitTable(self._rows)
         self._tally = self._rows.tally
         self._workers = WorkerTable()
         self._seat = LeaderSeat()
@@ -155,6 +163,7 @@ class MemoryStorage(
         """Insert or replace definitions by name."""
         with self._lock:
             self._tasks.update({definition.name: definition for definition in definitions})
+            self._declare(definitions)
 
     def task_definitions(self) -> list[TaskDefinition]:
         """Every known definition, by name."""
@@ -221,7 +230,7 @@ class MemoryStorage(
                 return ClaimReply(worker_lost=True)
             now = self._clock.now()
             replies = [
-                claim_one(self._rows, claim, execution_id=id_, now=now)
+                claim_one(self._rows, self._limits, claim, execution_id=id_, now=now)
                 for id_ in dict.fromkeys(claim.ids)
             ]
         return ClaimReply(

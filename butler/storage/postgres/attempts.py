@@ -21,6 +21,7 @@ from butler.errors import ResultNotStorable
 from butler.executions import AttemptOutcome, ErrorRecord, ExecutionStatus
 from butler.fingerprints import Fingerprint, fingerprint
 from butler.lifecycle import Transition, is_error
+from butler.storage.limits import Wait
 from butler.storage.postgres import literals, rows
 from butler.storage.postgres.batches import run_in_halves
 from butler.storage.records import ClaimReply, Finished, Refused
@@ -80,6 +81,7 @@ class PostgresAttempts:
         asked = params | {"ids": literals.uuids([*filter(literals.is_uuid, rest), None])}
         found = self._connections.run("claim_rest", asked)
         expired = self._expire([row[0] for row in found if row[20]])
+        limited, solo = list[str](), params["solo"] == "t"
         for row in found:
             id_, status, mine = row[0], rows.STATUS[row[18]], row[19]
             if mine:
@@ -88,11 +90,32 @@ class PostgresAttempts:
                 refused[id_] = expired[id_]
             elif id_ is not None:
                 only_solo = status is ExecutionStatus.QUEUED and bool(row[10])
+                if status is ExecutionStatus.QUEUED and row[21] and only_solo == solo:
+                    limited.append(id_)
                 refused[id_] = Refused(id=id_, status=status, alone=only_solo)
         for id_ in rest:
             if id_ not in won and id_ not in refused:
                 refused[id_] = Refused(id=id_, status=None, alone=False)
+        if limited:
+            self._claim_limited(params, limited, won, refused)
         return bool(found)
+
+    def _claim_limited(
+        self,
+        params: dict[str, str],
+        ids: Sequence[str],
+        won: dict[str, Claimed],
+        refused: dict[str, Refused],
+    ) -> None:
+        """Claim what limits are on, in a statement of its own, in the order given."""
+        found = self._connections.run("claim_limited", params | {"ids": literals.uuids(ids)})
+        for row in found:
+            if row[19] is None:
+                won[row[0]] = rows.claimed_limited(row)
+                del refused[row[0]]
+            else:
+                wait = Wait(limit=row[19], part=row[20], wait_s=row[21])
+                refused[row[0]] = replace(refused[row[0]], wait=wait)
 
     def _expire(self, ids: Sequence[str]) -> dict[str, Refused]:
         """Cancel what a claim came too late for, and refuse it."""

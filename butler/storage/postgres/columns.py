@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from butler.storage.postgres import literals
@@ -28,6 +29,7 @@ def one_row(new: NewExecution) -> dict[str, Any]:
         "rerun_of": new.rerun_of,
         "fingerprint": new.fingerprint,
         "traceparent": new.traceparent,
+        "limit_keys": limit_keys(new),
     }
 
 
@@ -69,4 +71,10 @@ def many_rows(executions: Sequence[NewExecution]) -> dict[str, str | None]:
         "fingerprints": literals.optional([new.fingerprint for new in executions]),
         "traceparents": literals.optional([new.traceparent for new in executions]),
         "expire_ats": literals.times(expire_ats) if any(expire_ats) else None,
+        "limit_keys": literals.optional([limit_keys(new) for new in executions]),
     }
+
+
+def limit_keys(new: NewExecution) -> str | None:
+    """The names its code made of its request, as JSON."""
+    return None if new.limit_keys is None else json.dumps(new.limit_keys.to_json())

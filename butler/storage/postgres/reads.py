@@ -111,6 +111,11 @@ class PostgresReads:
             "apps": literals.texts([d.app for d in latest]),
         }
         self._connections.run("register_tasks", params)
+        said = [d.options.get("limit") for d in latest]
+        rules = [None if rule is None else json.dumps(rule) for rule in said]
+        declared = {"names": params["names"], "rules": literals.texts(rules)}
+        self._connections.run("limit_declare", declared)
+        self._connections.run("limit_tidy")
 
     def task_definitions(self) -> list[TaskDefinition]:
         """Every known definition, by name."""

@@ -5,6 +5,7 @@ Each function reads the columns of certain files in ``sql/``, named in its docst
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +90,11 @@ def claimed(row: Columns) -> Claimed:
         created_at=in_utc(row[16]),
         traceparent=row[17],
     )
+
+
+def claimed_limited(row: Columns) -> Claimed:
+    """The columns of claim_limited, where it was won."""
+    return replace(claimed(row), slots=tuple(row[18]))
 
 
 def running(row: Columns) -> RunningAttempt:

@@ -19,6 +19,7 @@ from butler.storage.postgres.connections import PostgresConnections
 from butler.storage.postgres.due_listener import DueListener
 from butler.storage.postgres.inserts import PostgresInserts
 from butler.storage.postgres.leader import PostgresLeader
+from butler.storage.postgres.limits import PostgresLimits
 from butler.storage.postgres.logs import PostgresLogs
 from butler.storage.postgres.monitoring import PostgresMonitoring
 from butler.storage.postgres.operators import PostgresOperators
@@ -69,6 +70,7 @@ class PostgresStorage(
     PostgresAccess,
     PostgresStats,
     PostgresMonitoring,
+    PostgresLimits,
 ):
     """A `Storage` in the given database, in tables of a schema of their own.
 

@@ -203,6 +203,8 @@ def _fields(new: NewExecution) -> dict[str, Any]:
     fields["tags"] = list(new.tags)
     if new.fingerprint is None:
         del fields["fingerprint"]
+    if new.limit_keys is not None:
+        fields["limit_keys"] = new.limit_keys.to_json()
     if new.rerun_of is not None:
         fields["rerun_of"] = new.rerun_of
     return fields

@@ -9,6 +9,7 @@
 -- being pushed down: the planner would take the partial index on queued rows in place of the
 -- primary key, seven times slower. The ranges that hold every uuid and every position are hints to
 -- the planner that few rows come, so that it takes the primary key whatever it thinks of the table.
+-- What limits are on is left to claim_limited.sql; which tasks and queues those are is read once.
 WITH worker AS MATERIALIZED (
     SELECT w.id
     FROM {schema}.workers AS w
@@ -22,7 +23,7 @@ locked AS MATERIALIZED (
     SELECT e.id
     FROM unnest(%(ids)s::uuid[]) WITH ORDINALITY AS wanted (id, n)
     CROSS JOIN LATERAL (
-        SELECT x.id, x.status, x.alone, x.expires_at
+        SELECT x.id, x.status, x.alone, x.expires_at, x.task, x.queue
         FROM {schema}.executions AS x
         WHERE x.id = wanted.id
         OFFSET 0
@@ -35,6 +36,9 @@ locked AS MATERIALIZED (
         AND e.status = 'queued'
         AND e.alone = %(solo)s::boolean
         AND (e.expires_at IS NULL OR e.expires_at > now())
+        AND NOT ARRAY[e.task, 'queue:' || e.queue] && ARRAY(
+            SELECT l.name FROM {schema}.limits AS l WHERE l.kind <> 'key'
+        )
 )
 UPDATE {schema}.executions AS e
 SET status = 'running',

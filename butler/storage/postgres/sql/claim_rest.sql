@@ -7,7 +7,10 @@ SELECT
     e.parent_id::text, e.fingerprint, e.created_at, e.traceparent,
     e.status,
     e.status = 'running' AND e.worker_id = w.id AND e.claim_token = %(token)s::uuid,
-    e.status = 'queued' AND e.expires_at <= now()
+    e.status = 'queued' AND e.expires_at <= now(),
+    ARRAY[e.task, 'queue:' || e.queue] && ARRAY(
+        SELECT l.name FROM {schema}.limits AS l WHERE l.kind <> 'key'
+    )
 FROM {schema}.workers AS w
 CROSS JOIN unnest(%(ids)s::uuid[]) AS wanted (id)
 LEFT JOIN LATERAL (

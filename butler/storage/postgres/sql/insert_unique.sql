@@ -15,11 +15,12 @@ WITH given AS MATERIALIZED (
         %(run_ats)s::timestamptz[], %(unpushed)s::boolean[], %(timeouts_s)s::double precision[],
         %(user_ids)s::text[], %(tags)s::text[], %(parent_ids)s::uuid[], %(reruns_of)s::uuid[],
         %(fingerprints)s::text[], %(expire_ats)s::timestamptz[], %(unique_keys)s::text[],
-        %(traceparents)s::text[]
+        %(traceparents)s::text[],
+    %(limit_keys)s::text[]
     ) WITH ORDINALITY AS t (
         id, task, queue, priority, request, max_attempts, delay_s, run_at, unpushed, timeout_s,
         user_id, tags, parent_id, rerun_of, fingerprint, expires_at,
-        unique_key, traceparent, n
+        unique_key, traceparent, limit_keys, n
     )
     CROSS JOIN LATERAL (
         SELECT
@@ -50,7 +51,7 @@ written AS (
     INSERT INTO {schema}.executions (
         id, task, queue, priority, status, request, max_attempts, timeout_s, user_id, tags,
         unique_key, parent_id, rerun_of, fingerprint, run_at, created_at, queued_at, expires_at,
-        traceparent
+        traceparent, limit_keys
     )
     SELECT
         given.id, given.task, given.queue, given.priority,
@@ -58,7 +59,7 @@ written AS (
         given.request::jsonb, given.max_attempts, given.timeout_s, given.user_id,
         coalesce(given.tags::text[], '{}'), given.unique_key, given.parent_id, given.rerun_of,
         given.fingerprint, given.due_at, now(), CASE WHEN given.is_now THEN now() END,
-        given.expires_at, given.traceparent
+        given.expires_at, given.traceparent, given.limit_keys::jsonb
     FROM given
     WHERE given.unique_key IS NULL
         OR given.id IN (SELECT taken.execution_id FROM taken)

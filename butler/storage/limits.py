@@ -1,0 +1,78 @@
+"""The part of `Storage` that holds limits, slots and pauses; `butler.limiting` says what they are.
+
+The law: at no instant more live attempts hold a name's slots than its rule allows. `Storage.claim`
+keeps it; what it refuses comes back as a `Refused` with a `Wait`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from butler.limiting import LimitRule
+
+LimitPart = Literal["paused", "concurrency", "rate"]
+LimitKind = Literal["task", "key", "queue"]
+HOLDERS_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """What keeps a queued execution from starting, and for how long at least (rates know that)."""
+
+    limit: str
+    part: LimitPart
+    wait_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prospect:
+    """What a limit says of a queued execution now: ``room`` more may start under it.
+
+    ``held_by`` are executions that hold its slots, at most ten.
+    """
+
+    execution_id: str
+    limit: str
+    part: LimitPart
+    room: int
+    wait_s: float
+    most: int | None = None
+    held_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitRow:
+    """One name: what code declared, what an operator gave, and how many run under it."""
+
+    name: str
+    kind: LimitKind
+    declared: LimitRule | None
+    given: LimitRule | None
+    rule: LimitRule
+    paused_at: datetime | None
+    running: int
+
+
+class LimitStorage(Protocol):
+    """Limits and pauses."""
+
+    def set_limit(self, name: str, rule: LimitRule | None) -> None:
+        """Say what an operator allows for a name; None takes back what was said."""
+        ...
+
+    def pause_queue(self, queue: str, *, paused: bool) -> None:
+        """From now on no attempt of this queue starts, or they may again."""
+        ...
+
+    def limits(self) -> list[LimitRow]:
+        """Every name that has a rule, is paused, or under which something runs; by name."""
+        ...
+
+    def prospects(self, ids: Sequence[str]) -> list[Prospect]:
+        """What each limit says of those of these that are queued, the ones that block first."""
+        ...

@@ -1,0 +1,196 @@
+"""Limits and pauses in the memory ledger; the same decisions as migration 0009 makes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from butler.executions import ExecutionStatus
+from butler.limiting import QUEUE_PREFIX, LimitRule
+from butler.storage.limits import HOLDERS_SHOWN, LimitRow, Prospect, Wait
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from butler.clock import Clock
+    from butler.limiting import Rate
+    from butler.storage.limits import LimitKind, LimitPart
+    from butler.storage.memory.rows import Row, RowTable
+    from butler.storage.records import TaskDefinition
+
+    Applied = tuple[str, LimitPart, LimitRule]
+
+
+@dataclass(slots=True)
+class _Limit:
+    kind: LimitKind
+    declared: LimitRule | None = None
+    given: LimitRule | None = None
+    paused_at: datetime | None = None
+
+    @property
+    def rule(self) -> LimitRule:
+        return _merged(self.declared, self.given)
+
+
+@dataclass(slots=True)
+class LimitTable:
+    """All rules, and up to when each name's rate has been used."""
+
+    rows: RowTable
+    known: dict[str, _Limit] = field(default_factory=dict)
+    used_until: dict[str, float] = field(default_factory=dict)
+
+    def applied(self, row: Row) -> Iterator[Applied]:
+        """The limits on one row, in the order they are asked."""
+        queue = self.known.get(QUEUE_PREFIX + row.new.queue)
+        task = self.known.get(row.new.task)
+        if queue is not None and queue.paused_at is not None:
+            yield QUEUE_PREFIX + row.new.queue, "paused", LimitRule()
+        found: list[Applied] = []
+        keys = row.new.limit_keys
+        parts: tuple[LimitPart, ...] = ("concurrency", "rate")
+        for part in parts:
+            if task is not None and task.kind == "task":
+                key = None if keys is None else getattr(keys, part)
+                own = self.known.get(key) if key is not None else None
+                given = own.given if own is not None and own.kind == "key" else None
+                found.append((key or row.new.task, part, _merged(task.rule, given)))
+            if queue is not None:
+                found.append((QUEUE_PREFIX + row.new.queue, part, queue.rule))
+        for name, part, rule in sorted(found, key=lambda each: (each[1], each[0])):
+            if (rule.max_concurrency if part == "concurrency" else rule.rate) is not None:
+                yield name, part, rule
+
+    def holders(self, name: str) -> list[str]:
+        """Running rows under a name that counts them."""
+        return sorted(
+            row.id
+            for row in self.rows.in_status(ExecutionStatus.RUNNING)
+            if any(known == name and part == "concurrency" for known, part, _ in self.applied(row))
+        )
+
+    def admit(self, row: Row, *, now: float) -> Wait | None:
+        """Take what the limits on a row ask for, or say which one keeps it."""
+        spent = {}
+        for name, part, rule in self.applied(row):
+            if part == "paused":
+                return Wait(limit=name, part=part)
+            if rule.rate is not None and part == "rate":
+                wait_s = self._wait_s(name, rule.rate, now=now)
+                if wait_s > 0:
+                    return Wait(limit=name, part=part, wait_s=wait_s)
+                spent[name] = max(self.used_until.get(name, 0.0), now) + rule.rate.interval_s
+            elif len(self.holders(name)) >= (rule.max_concurrency or 0):
+                return Wait(limit=name, part=part)
+        self.used_until |= spent
+        return None
+
+    def slots(self, row: Row) -> tuple[str, ...]:
+        """The names of which a running row holds a slot."""
+        return tuple(name for name, part, _ in self.applied(row) if part == "concurrency")
+
+    def prospects(self, row: Row, *, now: float) -> Iterator[Prospect]:
+        """What each limit says of a row now."""
+        for name, part, rule in self.applied(row):
+            held_by = self.holders(name) if part == "concurrency" else []
+            room, wait_s = 0, 0.0
+            if part == "concurrency":
+                room = max((rule.max_concurrency or 0) - len(held_by), 0)
+            elif part == "rate" and rule.rate is not None:
+                ahead_s = max(self.used_until.get(name, 0.0) - now, 0.0)
+                interval_s = rule.rate.interval_s
+                room = int(max(rule.rate.burst * interval_s - ahead_s, 0) / interval_s + 1e-6)
+                wait_s = self._wait_s(name, rule.rate, now=now)
+            yield Prospect(
+                execution_id=row.id,
+                limit=name,
+                part=part,
+                room=room,
+                wait_s=wait_s,
+                most=rule.max_concurrency,
+                held_by=tuple(held_by[:HOLDERS_SHOWN]),
+            )
+
+    def tidy(self, name: str) -> None:
+        """Forget a rule that says nothing."""
+        known = self.known.get(name)
+        if known and known.declared is None and known.given is None and known.paused_at is None:
+            del self.known[name]
+
+    def _wait_s(self, name: str, rate: Rate, *, now: float) -> float:
+        free_at = max(self.used_until.get(name, 0.0), now)
+        wait_s = free_at - (rate.burst - 1) * rate.interval_s - now
+        return wait_s if wait_s > 1e-6 else 0.0
+
+
+class MemoryLimits:
+    """What makes a `MemoryStorage` a `LimitStorage`; everything happens under its lock."""
+
+    _clock: Clock
+    _lock: threading.Lock
+    _rows: RowTable
+    _tasks: dict[str, TaskDefinition]
+    _limits: LimitTable
+
+    def set_limit(self, name: str, rule: LimitRule | None) -> None:
+        """Say what an operator allows for a name; None takes back what was said."""
+        with self._lock:
+            kind: LimitKind = "task" if name in self._tasks else "key"
+            if name.startswith(QUEUE_PREFIX):
+                kind = "queue"
+            self._limits.known.setdefault(name, _Limit(kind)).given = rule
+            self._limits.tidy(name)
+
+    def pause_queue(self, queue: str, *, paused: bool) -> None:
+        """From now on no attempt of this queue starts, or they may again."""
+        with self._lock:
+            known = self._limits.known.setdefault(QUEUE_PREFIX + queue, _Limit("queue"))
+            known.paused_at = (known.paused_at or self._clock.now()) if paused else None
+            self._limits.tidy(QUEUE_PREFIX + queue)
+
+    def limits(self) -> list[LimitRow]:
+        """Every name that has a rule, is paused, or under which something runs; by name."""
+        with self._lock:
+            running = self._rows.in_status(ExecutionStatus.RUNNING)
+            held = {name for row in running for name in self._limits.slots(row)}
+            return [self._limit_row(name) for name in sorted({*self._limits.known, *held})]
+
+    def prospects(self, ids: Sequence[str]) -> list[Prospect]:
+        """What each limit says of those of these that are queued, the ones that block first."""
+        with self._lock:
+            now = self._clock.now().timestamp()
+            found = [self._rows.get(id_) for id_ in ids]
+            return [
+                prospect
+                for row in found
+                if row is not None and row.status is ExecutionStatus.QUEUED
+                for prospect in self._limits.prospects(row, now=now)
+            ]
+
+    def _declare(self, definitions: Sequence[TaskDefinition]) -> None:
+        for definition in definitions:
+            said = definition.options.get("limit")
+            if said is not None or definition.name in self._limits.known:
+                known = self._limits.known.setdefault(definition.name, _Limit("task"))
+                known.kind = "task"
+                known.declared = None if said is None else LimitRule.from_json(said)
+                self._limits.tidy(definition.name)
+
+    def _limit_row(self, name: str) -> LimitRow:
+        known = self._limits.known.get(name, _Limit("key"))
+        return LimitRow(
+            name=name,
+            kind=known.kind,
+            declared=known.declared,
+            given=known.given,
+            rule=known.rule,
+            paused_at=known.paused_at,
+            running=len(self._limits.holders(name)),
+        )
+
+
+def _merged(*rules: LimitRule | None) -> LimitRule:
+    return LimitRule.from_json(*(None if rule is None else rule.to_json() for rule in rules))

@@ -1,0 +1,64 @@
+"""Limits and pauses in PostgreSQL; the law is kept by functions of migration 0009."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from butler.limiting import QUEUE_PREFIX, LimitRule
+from butler.storage.limits import LimitRow, Prospect
+from butler.storage.postgres import literals, rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from butler.storage.postgres.connections import PostgresConnections
+
+
+class PostgresLimits:
+    """What makes a `PostgresStorage` a `LimitStorage`."""
+
+    _connections: PostgresConnections
+
+    def set_limit(self, name: str, rule: LimitRule | None) -> None:
+        """Say what an operator allows for a name; None takes back what was said."""
+        text = None if rule is None else json.dumps(rule.to_json())
+        self._connections.run("limit_set", {"name": name, "rule": text})
+        self._connections.run("limit_tidy")
+
+    def pause_queue(self, queue: str, *, paused: bool) -> None:
+        """From now on no attempt of this queue starts, or they may again."""
+        params = {"name": QUEUE_PREFIX + queue, "paused": "t" if paused else "f"}
+        self._connections.run("limit_pause", params)
+        self._connections.run("limit_tidy")
+
+    def limits(self) -> list[LimitRow]:
+        """Every name that has a rule, is paused, or under which something runs; by name."""
+        return [
+            LimitRow(
+                name=name,
+                kind=kind,
+                declared=None if declared is None else LimitRule.from_json(declared),
+                given=None if given is None else LimitRule.from_json(given),
+                rule=LimitRule.from_json(declared, given),
+                paused_at=rows.maybe_utc(paused_at),
+                running=running,
+            )
+            for name, kind, declared, given, paused_at, running in self._connections.run("limits")
+        ]
+
+    def prospects(self, ids: Sequence[str]) -> list[Prospect]:
+        """What each limit says of those of these that are queued, the ones that block first."""
+        found = self._connections.run("prospects", {"ids": literals.uuids(ids)})
+        return [
+            Prospect(
+                execution_id=id_,
+                limit=name,
+                part=part,
+                most=most,
+                room=room,
+                wait_s=float(wait_s or 0),
+                held_by=tuple(held_by),
+            )
+            for id_, name, part, most, room, wait_s, held_by in found
+        ]
