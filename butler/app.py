@@ -37,9 +37,11 @@ if TYPE_CHECKING:
     from butler.clock import Clock
     from butler.lifespan import LifespanFn
     from butler.listening import Listener
+    from butler.parks import Parks
     from butler.pushing import Pusher
     from butler.queues import QueueWire
     from butler.settings import Settings
+    from butler.steering import Limits, Queues
     from butler.storage.base import Storage
     from butler.storage.records import TaskDefinition
 
@@ -153,6 +155,20 @@ class Butler(Placer, RecurringOwner, MonitoringOwner):
         return self._backends.listener
 
     @property
+    def limits(self) -> Limits:
+        """The limits of the ledger: what runs under them, and what operators say about them."""
+        from butler.steering import Limits
+
+        return Limits(lambda: self.storage, self._parks)
+
+    @property
+    def queues(self) -> Queues:
+        """Pausing queues, letting them go on, and limiting them as a whole."""
+        from butler.steering import Queues
+
+        return Queues(lambda: self.storage, self._parks)
+
+    @property
     def clock(self) -> Clock:
         """What time it is."""
         return self._clock
@@ -245,6 +261,11 @@ class Butler(Placer, RecurringOwner, MonitoringOwner):
 
     def _read_definitions(self) -> list[TaskDefinition]:
         return self.storage.task_definitions()
+
+    def _parks(self) -> Parks:
+        from butler.parks import Parks
+
+        return Parks(self.redis)
 
     def _check_open(self) -> None:
         if self.closed:

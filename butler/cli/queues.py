@@ -9,7 +9,7 @@ import click
 from butler.cli.forms import worker_state
 from butler.cli.opening import open_ledger
 from butler.cli.options import app_options, json_option
-from butler.cli.printing import put_json, put_table
+from butler.cli.printing import printable, put_json, put_table, say
 from butler.executions import ExecutionStatus, Priority
 from butler.queue_facts import QueueFacts
 from butler.storage.records import ExecutionQuery
@@ -36,9 +36,29 @@ COLUMNS = (
 )
 
 
-@click.group(epilog="\b\nExample:\n  butler queues list")
+@click.group(epilog="\b\nExamples:\n  butler queues list\n  butler queues pause mail")
 def command() -> None:
-    """Look at queues."""
+    """Look at queues, pause and resume them."""
+
+
+@command.command(epilog="\b\nExample:\n  butler queues pause mail")
+@click.argument("queue")
+@app_options
+def pause(queue: str, **_: object) -> None:
+    """Start nothing of a queue from now on; what runs goes on, what comes waits."""
+    with open_ledger() as butler:
+        butler.queues.pause(queue)
+    say(f"queue {printable(queue)} is paused")
+
+
+@command.command(epilog="\b\nExample:\n  butler queues resume mail")
+@click.argument("queue")
+@app_options
+def resume(queue: str, **_: object) -> None:
+    """Let a paused queue go on."""
+    with open_ledger() as butler:
+        butler.queues.resume(queue)
+    say(f"queue {printable(queue)} goes on")
 
 
 @command.command(

@@ -69,7 +69,7 @@ def _all_ids(redis: Redis, hands: Hands) -> Iterable[str]:
             yield from _started_ids(redis, key.removeprefix(WireKeys.list("")))
     for worker_id in hands.workers():
         yield from hands.ids(worker_id)
-    yield from Parks(redis).ids()
+    yield from Parks(hands.redis).ids()
 
 
 def _list_ids(redis: Redis, key: str) -> Iterable[str]:

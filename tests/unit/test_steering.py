@@ -1,0 +1,78 @@
+"""Limits, rates and pauses through a Butler and a worker, in memory."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from butler import Butler
+
+
+def test_a_worker_with_many_slots_runs_no_more_than_the_limit_at_once():
+    butler, lock, running, peaks = Butler.in_memory(), threading.Lock(), [], []
+
+    @butler.task(max_concurrency=2)
+    def work(n: int) -> int:
+        with lock:
+            running.append(n)
+            peaks.append(len(running))
+        time.sleep(0.005)
+        with lock:
+            running.remove(n)
+        return n
+
+    with butler.worker(concurrency=6):
+        handles = [work.enqueue(n) for n in range(12)]
+        assert [handle.result(timeout_s=60) for handle in handles] == list(range(12))
+    assert max(peaks) == 2
+
+
+def test_a_paused_queue_runs_nothing_until_it_is_resumed():
+    butler = Butler.in_memory()
+
+    @butler.task(queue="mail")
+    def held(n: int) -> int:
+        return n
+
+    @butler.task
+    def free(n: int) -> int:
+        return n
+
+    butler.queues.pause("mail")
+    with butler.worker():
+        handle = held.enqueue(1)
+        assert free.enqueue(2).result(timeout_s=60) == 2
+        assert butler.queues.paused() == ["mail"]
+        (prospect,) = butler.limits.waits_for(handle.id)
+        assert (prospect.limit, prospect.part) == ("queue:mail", "paused")
+        butler.queues.resume("mail")
+        assert handle.result(timeout_s=60) == 1
+    assert butler.queues.paused() == []
+
+
+def test_what_an_operator_allows_wakes_what_waits():
+    butler, go = Butler.in_memory(), threading.Event()
+
+    @butler.task(max_concurrency=1)
+    def work(n: int) -> int:
+        if n == 0:
+            go.wait(60)
+        return n
+
+    with butler.worker(concurrency=4):
+        first, second = work.enqueue(0), work.enqueue(1)
+        butler.limits.set("work", max_concurrency=2)
+        assert second.result(timeout_s=60) == 1
+        butler.limits.reset("work")
+        (row,) = butler.limits.list()
+        assert (row.name, row.rule.max_concurrency, row.given) == ("work", 1, None)
+        go.set()
+        assert first.result(timeout_s=60) == 0
+
+
+def test_a_queue_is_limited_as_a_whole_and_the_limit_is_lifted():
+    butler = Butler.in_memory()
+    butler.queues.limit("default", max_concurrency=3)
+    assert [row.name for row in butler.limits.list()] == ["queue:default"]
+    butler.queues.limit("default")
+    assert butler.limits.list() == []
