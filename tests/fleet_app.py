@@ -216,3 +216,10 @@ tasks = (
     isolated_overdue,
     isolated_hungry,
 )
+
+
+@butler.task(max_concurrency=2, concurrency_key=lambda item: f"key:{item.n % 5}")
+def limited(request: Item) -> int:
+    """Two at a time for each of five keys."""
+    time.sleep(request.seconds)
+    return request.n
