@@ -6,6 +6,7 @@ import threading
 import time
 
 from butler import Butler
+from butler.testing import run_pending
 
 
 def test_a_worker_with_many_slots_runs_no_more_than_the_limit_at_once():
@@ -76,3 +77,19 @@ def test_a_queue_is_limited_as_a_whole_and_the_limit_is_lifted():
     assert [row.name for row in butler.limits.list()] == ["queue:default"]
     butler.queues.limit("default")
     assert butler.limits.list() == []
+
+
+def test_running_what_is_pending_leaves_what_a_pause_keeps():
+    butler = Butler.in_memory()
+
+    @butler.task
+    def free(n: int) -> int:
+        return n
+
+    @butler.task(queue="mail")
+    def paused(n: int) -> int:
+        return n
+
+    butler.queues.pause("mail")
+    butler.enqueue_many([(paused, 1), (free, 2), (paused, 3)])
+    assert [execution.result for execution in run_pending(butler)] == [2]

@@ -59,6 +59,8 @@ class InlineWorker:
         self._slots = Slots(1, butler=butler, clock=SYSTEM_CLOCK, on_end=self._on_end)
         self._notes = Notes(attempts=list, storage=self._storage, wire=butler.wire)
         self._ran: dict[str, None] = {}
+        # What a limit or a pause keeps from starting, until something ends.
+        self._kept: set[str] = set()
 
     def run(self) -> list[Execution]:
         """Run all in this thread; the executions as they are left, in the order they first ran."""
@@ -122,7 +124,8 @@ class InlineWorker:
     def _next(self) -> QueueEntry | None:
         self._stage()
         while True:
-            queued = self._storage.queued(min_age_s=0, after=None, limit=MAX_BATCH)
+            found = self._storage.queued(min_age_s=0, after=None, limit=MAX_BATCH)
+            queued = [pair for pair in found if pair[1].id not in self._kept]
             if queued:
                 # One list after the other, as workers drain them.
                 order = list(Priority)
@@ -150,7 +153,9 @@ class InlineWorker:
 
     def _won(self, execution_id: str, *, solo: bool) -> Claimed | None:
         claim = Claim(worker_id=self._id, token=new_token(), ids=(execution_id,), solo=solo)
-        return next(iter(self._storage.claim(claim).won), None)
+        reply = self._storage.claim(claim)
+        self._kept.update(item.id for item in reply.refused if item.wait is not None)
+        return next(iter(reply.won), None)
 
     def _count(self, attempt: Attempt) -> None:
         self._ran[attempt.claimed.id] = None
@@ -165,6 +170,7 @@ class InlineWorker:
     def _on_end(self, attempt: Attempt, transition: Transition | None) -> None:
         assert transition is not None
         attempt.control.end_lines()
+        self._kept.clear()
         self._notes.write([attempt])
         (finished,) = self._storage.finish([transition])
         if finished.status is ExecutionStatus.QUEUED and finished.entry is not None:

@@ -40,8 +40,8 @@ class LimitTable:
     """All rules, and up to when each name's rate has been used."""
 
     rows: RowTable
-    known: dict[str, _Limit] = field(default_factory=dict)
-    used_until: dict[str, float] = field(default_factory=dict)
+    known: dict[str, _Limit] = field(default_factory=dict[str, _Limit])
+    used_until: dict[str, float] = field(default_factory=dict[str, float])
 
     def applied(self, row: Row) -> Iterator[Applied]:
         """The limits on one row, in the order they are asked."""
