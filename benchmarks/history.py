@@ -45,7 +45,7 @@ def fill(servers, count):
 
 def steps(batches):
     """Medians in milliseconds of one batch, by step."""
-    from bench_tasks import butler, noop
+    from bench_tasks import butler
 
     from butler.executions import ExecutionStatus
     from butler.ids import new_id, new_token
@@ -56,14 +56,21 @@ def steps(batches):
     worker_id = new_id()
     storage.register_worker(registration(WorkerRegistration, worker_id))
     took = {"claim": [], "finish": [], "list": []}
+
+    def page():
+        return butler.list(task="noop", status=ExecutionStatus.FAILED, limit=50)
+
     for _ in range(batches):
-        new = [NewExecution(id=new_id(), task="noop", queue="bench") for _ in range(BATCH)]
+        new = [
+            NewExecution(id=new_id(), task="noop", queue="bench", request="{}")
+            for _ in range(BATCH)
+        ]
         storage.insert(new)
         claim = Claim(worker_id=worker_id, token=new_token(), ids=tuple(each.id for each in new))
         reply = timed(took["claim"], lambda claim=claim: storage.claim(claim))
         ends = [succeed(won, result='{"ok": 1}') for won in reply.won]
         timed(took["finish"], lambda ends=ends: storage.finish(ends))
-        timed(took["list"], lambda: butler.list(task=noop, status=ExecutionStatus.FAILED, limit=50))
+        timed(took["list"], page)
     storage.stop_worker(worker_id)
     return {step: median(each[5:]) for step, each in took.items()}
 
