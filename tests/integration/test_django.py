@@ -22,6 +22,24 @@ from butler.contrib.django import butler
 from shop.models import Order
 from shop.tasks import Packing, apack, backend, pack, pack_alone
 """
+IN_A_TEST = """
+import django
+django.setup()
+from django.db import transaction
+from butler.testing import run_pending
+from shop.models import Order
+from shop.tasks import Packing, apack, pack
+
+
+def test_only_a_blocking_task_is_in_the_transaction(butler):
+    with transaction.atomic():
+        order = Packing(order=Order.objects.create(item="book").id)
+        packing, awaited = pack.enqueue(order), apack.enqueue(order)
+        run_pending(butler)
+        assert Order.objects.get(id=order.order).packed_by == packing.execution().result
+        assert awaited.execution().error.type.endswith("DoesNotExist")
+        transaction.set_rollback(True)
+"""
 TABLE = "CREATE TABLE shop_order (id bigserial PRIMARY KEY, item text NOT NULL, packed_by int)"
 
 
@@ -226,6 +244,37 @@ def test_a_setting_that_cannot_be_used_is_named(run, butler, said):
 def test_the_tasks_of_every_installed_app_are_listed(run):
     listed = run("manage.py", "butler", "tasks", "list", "--settings", "project.settings")
     assert [line.split()[0] for line in listed.splitlines()[1:]] == ["apack", "pack", "pack_alone"]
+
+
+def test_modules_are_found_where_manage_py_finds_them(run, tmp_path):
+    for folder in "by_option", "by_variable":
+        (tmp_path / folder / f"app_{folder}").mkdir(parents=True)
+        (tmp_path / folder / f"app_{folder}" / "__init__.py").touch()
+    listed = run(
+        "manage.py", "butler", "tasks", "list", "--pythonpath", str(tmp_path / "by_option"),
+        PYTHONPATH=str(tmp_path / "by_variable"),
+        PROJECT_APPS='["butler.contrib.django", "app_by_option", "app_by_variable", "shop"]',
+    )  # fmt: skip
+    assert "pack_alone" in listed
+
+
+def test_called_from_code_it_says_what_to_do_instead(script):
+    printed = script(
+        """
+        from django.core.management import CommandError, call_command
+        try:
+            call_command("butler", "worker", "--burst")
+        except CommandError as error:
+            print(error)
+        """
+    )
+    assert "run `manage.py butler worker --burst`" in printed
+
+
+def test_in_a_test_s_transaction_a_blocking_task_sees_what_the_test_saved(run, folder, tables):
+    (folder / "test_shop.py").write_text(IN_A_TEST)
+    (folder / "pytest.ini").write_text("[pytest]\nbutler_app = butler.contrib.django:butler\n")
+    run("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_shop.py", PYTHONPATH=".")
 
 
 def test_a_project_without_the_app_is_told_to_install_it(run, folder):

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from argparse import ArgumentParser
+import sysconfig
+from argparse import REMAINDER, ArgumentParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 MODULES = {"worker": "butler_workers", "scheduler": "butler_scheduler"}
 APP = "butler.contrib.django:butler"
+# Folders of packages, which the new process finds by itself.
+INSTALLED = {"site-packages", "dist-packages"}
 
 
 class Command(BaseCommand):
@@ -34,6 +37,10 @@ class Command(BaseCommand):
         "other command of it, such as `butler migrate` and `butler check`."
     )
     requires_system_checks = ()
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Take what ``call_command`` gives, so that `handle` can say what to do instead."""
+        parser.add_argument("args", nargs=REMAINDER)
 
     def run_from_argv(self, argv: list[str]) -> None:
         """Become the command; options are its own, also ``--help``."""
@@ -72,6 +79,7 @@ def environment() -> dict[str, str]:
     variables.setdefault(variable_of("app"), APP)
     if (folder := _project_folder()) is not None:
         variables.setdefault(variable_of("app_dir"), folder)
+    variables["PYTHONPATH"] = os.pathsep.join(_project_paths())
     for name, value in project_arguments().items():
         variables[variable_of(name)] = _as_variable(value)
     return variables
@@ -89,6 +97,23 @@ def _project_folder() -> str | None:
     """The folder of ``manage.py``; None for ``django-admin``, which is in none of the project."""
     script = Path(sys.argv[0])
     return str(script.resolve().parent) if script.suffix == ".py" else None
+
+
+def _project_paths() -> list[str]:
+    """Where modules are found beside the installed ones: ``--pythonpath``, manage.py's own folders.
+
+    The command is a new process, which would not know what was put on ``sys.path`` in this one.
+    """
+    standard = {Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib")}
+    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    found = [path for path in map(Path, sys.path) if path != Path() and path.is_dir()]
+    added = [
+        str(path)
+        for path in found
+        if not INSTALLED.intersection(path.parts)
+        and not any(path.resolve().is_relative_to(folder) for folder in standard)
+    ]
+    return list(dict.fromkeys([*added, *filter(None, given)]))
 
 
 def _without_django_options(arguments: list[str]) -> list[str]:
