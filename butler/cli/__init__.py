@@ -30,7 +30,7 @@ COMMANDS = {
         "butler.cli.probe",
         "Ask a process started with an HTTP port how it is; for containers and systemd.",
     ),
-    "queues": ("butler.cli.queues", "Look at queues."),
+    "queues": ("butler.cli.queues", "Look at queues, pause and resume them."),
     "recurring": ("butler.cli.recurring", "Look at recurring jobs, and steer them."),
     "rules": ("butler.cli.rules", "Look at alert rules, and change them."),
     "schedule": ("butler.cli.schedule", "Say what schedules mean."),

@@ -43,22 +43,28 @@ def command() -> None:
 
 @command.command(epilog="\b\nExample:\n  butler queues pause mail")
 @click.argument("queue")
+@json_option
 @app_options
-def pause(queue: str, **_: object) -> None:
+def pause(queue: str, *, as_json: bool, **_: object) -> None:
     """Start nothing of a queue from now on; what runs goes on, what comes waits."""
     with open_ledger() as butler:
         butler.queues.pause(queue)
     say(f"queue {printable(queue)} is paused")
+    if as_json:
+        put_json({"queue": queue, "paused": True})
 
 
 @command.command(epilog="\b\nExample:\n  butler queues resume mail")
 @click.argument("queue")
+@json_option
 @app_options
-def resume(queue: str, **_: object) -> None:
+def resume(queue: str, *, as_json: bool, **_: object) -> None:
     """Let a paused queue go on."""
     with open_ledger() as butler:
         butler.queues.resume(queue)
     say(f"queue {printable(queue)} goes on")
+    if as_json:
+        put_json({"queue": queue, "paused": False})
 
 
 @command.command(
