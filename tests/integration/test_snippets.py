@@ -82,6 +82,9 @@ NOT_RUN = {
     "runs until it is stopped",
     "shows what is raised",
     "what is printed has its own ids and times",
+    "it installs",
+    "it serves until it is stopped",
+    "no scheduler leads here, so it ends with 2",
 }
 
 
