@@ -54,6 +54,7 @@ format: .venv/dev.stamp ## Format the code and apply the safe fixes
 docs: .venv/dev.stamp ## Write what the docs take from the code
 	$(BIN)/python .ci/configuration_tables.py
 	$(BIN)/python .ci/alert_table.py
+	$(BIN)/python .ci/openapi.py
 
 bench: .venv/dev.stamp ## Measure on this machine, beside other systems
 	$(BIN)/python benchmarks/run.py $(ARGS)

@@ -21,6 +21,7 @@ TABLES = {
     "alert_channels": "Alerts",
     "app": "Commands",
     "queues": "Workers and schedulers",
+    "web_host": "The REST API",
 }
 REQUIRED = ("redis_url", "database_url")
 HEAD = "| variable | in `butler.toml` | default | meaning |\n| --- | --- | --- | --- |\n"

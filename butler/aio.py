@@ -11,7 +11,7 @@ Cancelling a coroutine that awaits a call does not undo the call: the execution 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Sequence
 from functools import partial
 from typing import (
     TYPE_CHECKING,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from butler.handles import Handle
     from butler.listing import ListFilters
     from butler.options import EnqueueOptions
-    from butler.producing import AnyTask, TypedTask
+    from butler.producing import AnyTask, Order, TypedTask
     from butler.recurring.awaited import AsyncRecurringJobs
     from butler.results import TaskResult
     from butler.storage.logs import LogLine
@@ -202,6 +202,10 @@ class AsyncButler:
         from butler.recurring.awaited import AsyncRecurringJobs
 
         return AsyncRecurringJobs(self.butler)
+
+    async def place(self, orders: Sequence[Order]) -> Handles[Any]:
+        """As `Butler.place`."""
+        return [AsyncHandle(handle) for handle in await self._call(self.butler.place, orders)]
 
     def handle(self, execution_id: str) -> AsyncHandle[Any]:
         """As `Butler.handle`; nothing is looked up, so nothing is awaited."""

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from butler.aio import AsyncButler
+    from butler.api_tokens import ApiTokens
     from butler.clock import Clock
     from butler.lifespan import LifespanFn
     from butler.listening import Listener
@@ -167,6 +168,13 @@ class Butler(Placer, RecurringOwner, MonitoringOwner):
         from butler.steering import Queues
 
         return Queues(lambda: self.storage, self._parks)
+
+    @property
+    def tokens(self) -> ApiTokens:
+        """Who may use the REST API."""
+        from butler.api_tokens import ApiTokens
+
+        return ApiTokens(lambda: self.storage)
 
     @property
     def clock(self) -> Clock:

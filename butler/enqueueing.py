@@ -149,12 +149,13 @@ class Mould:
         unique_key: str | None,
         limit_keys: LimitKeys | None = None,
         traceparent: str | None = None,
+        execution_id: str | None = None,
     ) -> NewExecution:
         """The row to write; the keys are the task's own, for this request."""
         if self._unique_key is not None:
             unique_key = self._unique_key
         return NewExecution(
-            id=new_id(),
+            id=new_id() if execution_id is None else execution_id,
             request=request,
             unique_key=unique_key,
             traceparent=traceparent,

@@ -18,6 +18,8 @@ ButlerError
 ├── AlertNotFound            no alert has this id (also a LookupError)
 ├── AlertRuleNotFound        no alert rule has this name (also a LookupError)
 ├── DeliveryFailed           a message could not be delivered through an alert channel
+├── TokenNotFound            no API token has this name or id (also a LookupError)
+├── TokenExists              another API token has this name
 ├── EnqueueUnknown           the ledger went away in mid-commit and could not be asked again
 ├── TaskFailed               the awaited execution failed; carries it
 ├── TaskCancelled            the awaited execution was cancelled; carries it
@@ -175,6 +177,24 @@ class AlertRuleNotFound(ButlerError, LookupError):
 
 class DeliveryFailed(ButlerError):
     """A message could not be delivered through an alert channel; the text holds no secret."""
+
+
+class TokenNotFound(ButlerError, LookupError):
+    """No API token has this id, or none that is not revoked this name."""
+
+    def __init__(self, token: str) -> None:
+        self.token = token
+        super().__init__(f"no API token has the name or id {token!r}: butler token list")
+
+
+class TokenExists(ButlerError):
+    """Another API token, which is not revoked, has this name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f"there is an API token named {name!r} already: revoke it, or choose another name"
+        )
 
 
 class EnqueueUnknown(ButlerError):

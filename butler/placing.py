@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
+from butler.blocking import warn_if_loop_blocked
 from butler.enqueueing import (
     Mould,
     Plan,
@@ -78,6 +79,28 @@ class Placer(Producer, Operator, Extensible):
         order = Order(task=task, request=request, options=options)
         execution, _ = self._prepared(order, None)
         return statement_of(execution, storage=self.storage, placeholders=placeholders)
+
+    def place(self, orders: Sequence[Order]) -> list[Handle[Any]]:
+        """`enqueue_many` for orders that each bring options, and perhaps an id, of their own.
+
+        One whose id is in the ledger already is not written again: repeating it is safe.
+        """
+        warn_if_loop_blocked("butler.place()", awaited="await butler.aio.place(...)")
+        return self._place(orders)
+
+    def drafts(self, orders: Sequence[Order]) -> list[NewExecution]:
+        """What `place` would write, checked and not written; raises what it raises before that."""
+        return [execution for execution, _ in self._prepare(orders, None)]
+
+    def definition_of(self, task: str) -> TaskDefinition | None:
+        """What is known of a task, by its code or by the ledger; None when nothing is."""
+        spec = self._spec_of(task)
+        if spec is not None:
+            return spec.definition(defaults=self.settings.task_defaults)
+        try:
+            return self._known.get(task)
+        except UnknownTask:
+            return None
 
     def _place(
         self,
@@ -181,7 +204,11 @@ class Placer(Producer, Operator, Extensible):
                 moulds[task, options] = mould
             text, key, limits = recipes[task].encode(order.request, checked[options])
             made = mould.execution(
-                text, unique_key=key, limit_keys=limits, traceparent=order.traceparent
+                text,
+                unique_key=key,
+                limit_keys=limits,
+                traceparent=order.traceparent,
+                execution_id=order.execution_id,
             )
             prepared.append((made, mould.plan))
         return prepared

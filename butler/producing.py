@@ -36,12 +36,14 @@ class Order:
     """One enqueue as it was asked for, nothing of it checked yet.
 
     ``traceparent`` is the trace it belongs to, for a middleware to set (W3C Trace Context).
+    ``execution_id`` is there where the execution is to have an id that was chosen before.
     """
 
     task: Any
     request: Any
     options: Mapping[str, Any]
     traceparent: str | None = None
+    execution_id: str | None = None
 
     @property
     def task_name(self) -> str:

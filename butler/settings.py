@@ -257,6 +257,16 @@ class Settings(BaseSettings):
         "same for all schedulers of a ledger",
     )
 
+    # The REST API
+
+    web_host: str = Field("127.0.0.1", description="the address `butler web` serves on")
+    web_port: int = Field(8000, ge=0, le=65_535, description="the port `butler web` serves on")
+    web_cors_origins: str | None = Field(None, description="origins whose pages may call the API")
+    web_trusted_proxies: str | None = Field(None, description="whose `X-Forwarded-For` is believed")
+    secret_names: str | None = Field(
+        None, description="more fields that are shown as `***`; see [the REST API](rest-api.md)"
+    )
+
     @model_validator(mode="after")
     def _check_heartbeat(self) -> Self:
         if self.heartbeat_every_s > self.lease_s / 3:
@@ -340,10 +350,7 @@ def load_settings(**arguments: Any) -> Settings:
 
 
 def origins(**arguments: Any) -> dict[str, str]:
-    """Where each setting's value comes from: an argument, a variable, a file, or the default.
-
-    ``arguments`` as for `load_settings`, which has taken them.
-    """
+    """Where each setting's value comes from; ``arguments`` as `load_settings` has taken them."""
     variables = EnvSettingsSource(Settings, env_prefix=PREFIX, env_ignore_empty=True)()
     toml = TomlConfigSettingsSource(Settings)()
     found = {}

@@ -36,7 +36,9 @@ COMMANDS = {
     "schedule": ("butler.cli.schedule", "Say what schedules mean."),
     "stats": ("butler.cli.stats", "Say what ran lately, how it ended, and how long it took."),
     "tasks": ("butler.cli.tasks", "Look at the tasks that can be enqueued."),
+    "token": ("butler.cli.token", "Give and take tokens for the REST API."),
     "top": ("butler.cli.top", "Watch queues, workers, and what runs, live."),
+    "web": ("butler.cli.web", "Serve the REST API, under /api/v1."),
     "workers": ("butler.cli.workers", "Look at workers."),
 }
 

@@ -107,9 +107,7 @@ def worker_form(worker: WorkerRow) -> dict[str, Any]:
 
 def worker_state(worker: WorkerRow) -> str:
     """``alive``, ``stopped`` in good order, or ``lost``."""
-    if worker.lost:
-        return "lost"
-    return "alive" if worker.stopped_at is None else "stopped"
+    return worker.state
 
 
 def task_form(task: TaskDefinition) -> dict[str, Any]:

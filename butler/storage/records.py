@@ -211,6 +211,8 @@ class Standing:
 
     id: str
     task: str
+    queue: str
+    tags: tuple[str, ...]
     status: ExecutionStatus
     attempt: int
     progress: Progress | None
@@ -375,6 +377,13 @@ class WorkerRow:
     started_at: datetime
     heartbeat_at: datetime
     stopped_at: datetime | None
+
+    @property
+    def state(self) -> str:
+        """``alive``, ``stopped`` in good order, or ``lost``."""
+        if self.lost:
+            return "lost"
+        return "alive" if self.stopped_at is None else "stopped"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

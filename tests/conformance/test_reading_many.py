@@ -12,7 +12,7 @@ from butler.storage.records import ProgressReport, Standing
 
 
 def test_standings_say_how_executions_stand(storage, ledger):
-    queued = ledger.enqueue()
+    queued = ledger.enqueue(tags=("x",))
     running = ledger.running()
     storage.report_progress(
         [
@@ -28,11 +28,19 @@ def test_standings_say_how_executions_stand(storage, ledger):
     found = {standing.id: standing for standing in storage.standings([running.id, queued])}
     assert found == {
         queued: Standing(
-            id=queued, task="Send Mail", status=ExecutionStatus.QUEUED, attempt=0, progress=None
+            id=queued,
+            task="Send Mail",
+            queue="default",
+            tags=("x",),
+            status=ExecutionStatus.QUEUED,
+            attempt=0,
+            progress=None,
         ),
         running.id: Standing(
             id=running.id,
             task="Send Mail",
+            queue="default",
+            tags=(),
             status=ExecutionStatus.RUNNING,
             attempt=1,
             progress=Progress(percent=12.5, message="reading"),

@@ -20,7 +20,13 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
 def standing(status, *, attempt=1, percent=None, message=None):
     progress = None if percent is None else Progress(percent=percent, message=message)
     return Standing(
-        id="an-id", task="t", status=ExecutionStatus(status), attempt=attempt, progress=progress
+        id="an-id",
+        task="t",
+        queue="default",
+        tags=(),
+        status=ExecutionStatus(status),
+        attempt=attempt,
+        progress=progress,
     )
 
 

@@ -118,6 +118,8 @@ class Row:
         return Standing(
             id=self.id,
             task=self.new.task,
+            queue=self.new.queue,
+            tags=self.new.tags,
             status=self.status,
             attempt=self.attempt,
             progress=self.progress,

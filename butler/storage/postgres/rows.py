@@ -168,11 +168,19 @@ def full_execution(row: Columns) -> Execution:
 
 def standing(row: Columns) -> Standing:
     """The columns of standings."""
-    id_, task, status_text, attempt, percent, message = row
+    id_, task, queue, tags, status_text, attempt, percent, message = row
     status = STATUS[status_text]
     assert status is not None
     progress = None if percent is None else Progress(percent=percent, message=message)
-    return Standing(id=id_, task=task, status=status, attempt=attempt, progress=progress)
+    return Standing(
+        id=id_,
+        task=task,
+        queue=queue,
+        tags=tuple(tags),
+        status=status,
+        attempt=attempt,
+        progress=progress,
+    )
 
 
 def event(row: Columns) -> ExecutionEvent:

@@ -50,6 +50,7 @@ NO_DATA = {
     "butler alerts test": "its exit code is the answer",
     "butler dev": "runs in the foreground and only talks",
     "butler probe": "its exit code is the answer",
+    "butler web": "runs in the foreground and serves",
 }
 
 

@@ -1,0 +1,25 @@
+"""One module a resource; the more special paths of one come before those with a name in them."""
+
+from butler.web.api import (
+    access,
+    execution_steps,
+    executions,
+    probes,
+    recurring_jobs,
+    recurring_steps,
+    tasks,
+    workers,
+)
+
+PROBES = probes.router
+RESOURCES = (
+    tasks.router,
+    execution_steps.router,
+    executions.router,
+    recurring_steps.router,
+    recurring_jobs.router,
+    workers.router,
+    access.tokens,
+    access.audit,
+    access.me,
+)

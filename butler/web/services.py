@@ -1,0 +1,54 @@
+"""`Web`: what the handlers of one application share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+from fastapi import Depends, Request
+
+from butler.web.audit import AuditTrail
+from butler.web.callers import Caller
+from butler.web.gate import Gate
+from butler.web.masks import Masks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from butler.app import Butler
+    from butler.web.callers import Authenticate
+    from butler.web.options import WebOptions
+
+T = TypeVar("T")
+
+
+class Web:
+    """One Butler, and what stands between it and its callers."""
+
+    def __init__(
+        self, butler: Butler, *, options: WebOptions, authenticate: Authenticate | None
+    ) -> None:
+        self.butler = butler
+        self.options = options
+        self.gate = Gate(butler, options=options, authenticate=authenticate)
+        self.audit = AuditTrail(butler)
+        self.masks = Masks(butler, names=options.secret_names)
+
+    async def call(self, step: Callable[[], T]) -> T:
+        """Make a blocking call in one of the Butler's few threads."""
+        return await self.butler.in_thread(step)
+
+
+def web_of(request: Request) -> Web:
+    """The services of the application that answers."""
+    found: Web = request.app.state.web
+    return found
+
+
+def caller_of(request: Request) -> Caller:
+    """Whoever was let in at the route's door."""
+    found: Caller = request.state.caller
+    return found
+
+
+WebDep = Annotated[Web, Depends(web_of)]
+CallerDep = Annotated[Caller, Depends(caller_of)]

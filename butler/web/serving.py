@@ -1,0 +1,67 @@
+"""Serving the API on a socket: what `butler web` does."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from typing import TYPE_CHECKING
+
+from butler.errors import SettingsError
+from butler.log import log_event
+from butler.web import create_app
+from butler.web.options import need_frameworks
+
+if TYPE_CHECKING:
+    from butler.app import Butler
+
+logger = logging.getLogger(__name__)
+
+# Open streams end by themselves when the server stops; what else is under way gets this long.
+GRACE_S = 2
+
+
+def serve(butler: Butler, *, host: str, port: int) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    An address that only this machine reaches needs no token, for development, as long as the ledger
+    has none. Raises `SettingsError` for any other address without a token in the ledger.
+    """
+    need_frameworks()
+    import uvicorn
+
+    open_to_developers = check_binding(host, has_tokens=butler.storage.has_tokens())
+    app = create_app(butler, development=open_to_developers)
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        # Who a request comes from is judged by us: uvicorn believes each proxy on this host.
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    if open_to_developers:
+        log_event(logger, logging.WARNING, "web.open", host=host, why="no token in the ledger")
+    uvicorn.Server(config).run()
+
+
+def check_binding(host: str, *, has_tokens: bool) -> bool:
+    """Whether callers need no token here; raises `SettingsError` where that would be for all."""
+    if has_tokens:
+        return False
+    if not is_loopback(host):
+        raise SettingsError(
+            f"web_host {host!r} can be reached from other machines, and the ledger has no token: "
+            "make one (butler token create NAME --role admin), or serve on 127.0.0.1"
+        )
+    return True
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches that address."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,49 @@
+"""Every endpoint for every role: who is let in, and who is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from butler import Butler
+from butler.api_tokens import Role
+from butler.web import create_app
+from butler.web.routes import ROLE
+
+with Butler.in_memory() as _butler:
+    PATHS = create_app(_butler).openapi()["paths"]
+
+ENDPOINTS = [
+    (method.upper(), path, operation[ROLE])
+    for path, item in PATHS.items()
+    for method, operation in item.items()
+    if path.startswith("/api/v1")
+]
+
+
+def ask(client, method, path):
+    for name in ("execution_id", "job", "worker_id", "task", "token", "queue", "rule", "alert_id"):
+        path = path.replace(f"{{{name}}}", "nothing")
+    assert "{" not in path
+    return client.request(method, path, json={} if method in ("POST", "PATCH", "PUT") else None)
+
+
+@pytest.mark.parametrize(("method", "path", "needed"), ENDPOINTS, ids=lambda value: str(value))
+def test_an_endpoint_is_open_to_its_role_and_above_and_shut_to_others(client, method, path, needed):
+    stranger = ask(client(), method, path)
+    assert (stranger.status_code, stranger.headers["WWW-Authenticate"][:6]) == (401, "Bearer")
+    if path.endswith("stream") or (path.endswith("/events") and "execution" not in path):
+        return  # what is open here goes on for ever
+    for role in Role:
+        status = ask(client(role.value), method, path).status_code
+        assert (status == 403) == (not role.may(Role(needed))), (role, status)
+        assert status < 500
+
+
+def test_nothing_is_changed_by_get():
+    assert {method for method, _, role in ENDPOINTS if role == "operator"} <= {
+        "POST",
+        "PATCH",
+        "PUT",
+        "DELETE",
+    }
+    assert all(role in ("viewer", "admin") for method, _, role in ENDPOINTS if method == "GET")

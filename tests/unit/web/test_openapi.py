@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_the_frozen_document_and_the_reference_are_what_the_api_says():
+    command = [sys.executable, ROOT / ".ci" / "openapi.py", "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_every_endpoint_says_what_it_does_and_how_it_may_fail(app):
+    for path, item in app.openapi()["paths"].items():
+        for method, operation in item.items():
+            if path.startswith("/api/v1"):
+                assert operation["description"], (method, path)
+                assert {"401", "403", "422", "503"} <= operation["responses"].keys()
