@@ -7,10 +7,12 @@ somebody waits, no cleaned text before somebody takes it, nothing for lines befo
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import TYPE_CHECKING
 
 from butler.errors import InvalidOption
+from butler.log import log_event
 from butler.log_buffer import LogBuffer
 from butler.text import clean_text
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from butler.log_buffer import Entry
+
+logger = logging.getLogger(__name__)
 
 MAX_MESSAGE_CHARS = 1_000
 
@@ -45,7 +49,7 @@ class AttemptControl:
         self._lock = threading.Lock()
         self._cancelled = False
         self._event: threading.Event | None = None
-        self._wakers: list[_Waker] | None = None
+        self._wakers: list[_Waker | _Callback] | None = None
         self._progress: tuple[float, object] | None = None
         self._told: tuple[float, object] | None = None
         self._lines: LogBuffer | None = None
@@ -71,6 +75,15 @@ class AttemptControl:
             event.set()
         for waker in wakers or ():
             waker.wake()
+
+    def on_cancel(self, callback: Callable[[], object]) -> None:
+        """Have this called, by whoever cancels, when a cancel is requested; at once if one was."""
+        waker = _Callback(callback)
+        with self._lock:
+            if not self._cancelled:
+                self._wakers = [*(self._wakers or ()), waker]
+                return
+        waker.wake()
 
     def wait_cancelled(self, timeout_s: float) -> bool:
         """Block until a cancel is requested, at most ``timeout_s``; whether one was."""
@@ -209,3 +222,19 @@ class _Waker:
         except RuntimeError:
             # The loop has ended, and with it the attempt that waited.
             return
+
+
+class _Callback:
+    """What a task wants to have done about its cancel."""
+
+    __slots__ = ("_callback",)
+
+    def __init__(self, callback: Callable[[], object]) -> None:
+        self._callback = callback
+
+    def wake(self) -> None:
+        """Call it; what it raises is logged, because who cancels has more to do."""
+        try:
+            self._callback()
+        except Exception as error:  # noqa: BLE001 - it is the application's
+            log_event(logger, logging.WARNING, "task.on_cancel_failed", error=repr(error))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         AsyncIterable,
         AsyncIterator,
         Awaitable,
+        Callable,
         Generator,
         Iterable,
         Iterator,
@@ -162,6 +163,15 @@ class TaskContext(Producer):
         """Raise `AttemptCancelled` when this attempt was asked to end."""
         if self._control.cancel_requested:
             raise AttemptCancelled(self._control.reason or "the execution was cancelled")
+
+    def on_cancel(self, callback: Callable[[], object]) -> None:
+        """Have ``callback()`` called once when this attempt is asked to end; at once if it was.
+
+        For what the task waits in and that knows nothing of its context: close the connection,
+        terminate the process. It is called from another thread, so it must be quick and may not
+        touch the event loop; what it raises is logged.
+        """
+        self._control.on_cancel(callback)
 
     def report_progress(self, percent: float, message: str | None = None) -> None:
         """Say how far it is, in 0..100; costs microseconds, the newest one is written.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -112,6 +113,44 @@ def test_a_cancel_is_seen_and_raised(context, control):
     assert context.cancelled
     with pytest.raises(AttemptCancelled, match="asked to"):
         context.raise_if_cancelled()
+
+
+def test_a_cancel_calls_what_was_asked_for_once_and_from_who_cancels(context, control):
+    called = []
+    context.on_cancel(lambda: called.append(threading.current_thread()))
+    assert called == []
+    canceller = threading.Thread(target=control.request_cancel, args=("stop",))
+    canceller.start()
+    canceller.join()
+    control.request_cancel("again")
+    assert called == [canceller]
+
+
+def test_what_is_asked_for_after_the_cancel_is_called_at_once(context, control):
+    control.request_cancel("stop")
+    called = []
+    context.on_cancel(lambda: called.append(1))
+    assert called == [1]
+
+
+def test_what_fails_about_a_cancel_is_logged_and_holds_up_nothing(context, control, caplog):
+    called = []
+    context.on_cancel(lambda: 1 / 0)
+    context.on_cancel(lambda: called.append(1))
+    control.request_cancel("stop")
+    assert called == [1]
+    assert context.cancelled
+    assert "task.on_cancel_failed" in caplog.text
+
+
+def test_what_a_task_is_blocked_on_can_be_closed_by_a_cancel(context, control):
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        context.on_cancel(lambda: theirs.shutdown(socket.SHUT_RDWR))
+        threading.Timer(0.05, control.request_cancel, args=("stop",)).start()
+        assert ours.recv(1) == b""
+        with pytest.raises(AttemptCancelled):
+            context.raise_if_cancelled()
 
 
 def test_the_first_reason_of_a_cancel_stays(control):
