@@ -214,13 +214,13 @@ def test_the_images_worker_runs_the_example_as_pid_one_with_the_urls_in_files(
         "BUTLER_DATABASE_URL_FILE": str(tmp_path / "database_url"),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    command = service_command("worker")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    command = [port if word == "9410" else word for word in command]
-    command = ["127.0.0.1" if word == "0.0.0.0" else word for word in command]
-    health = ["butler", "probe", "worker", "--ready", "--port", port]
+        # As the image says it, for another address.
+        environment["BUTLER_HTTP_HOST"] = "127.0.0.1"
+        environment["BUTLER_HTTP_PORT"] = str(probe.getsockname()[1])
+    command = service_command("worker")
+    health = ["butler", "probe", "worker", "--ready"]
     options = {"cwd": DEPLOY / "example_app", "env": environment}
     with (tmp_path / "log").open("wb") as log:
         process = popen_as_pid_one(command, **options, stdout=log, stderr=log)
