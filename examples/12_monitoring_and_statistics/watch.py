@@ -14,7 +14,7 @@ print(f"{whole.succeeded} succeeded, {whole.failed} failed, {whole.retries} retr
 
 # Quantiles come from a histogram: right to one per cent.
 resized = butler.stats.summary(since=quarter, task="resize")
-print("half of the pictures took over 90 ms:", resized.run.p50_s > 0.09)
+print("half of the pictures took over 90 ms:", (resized.run.p50_s or 0) > 0.09)
 
 for row in butler.stats.top(by="task", order="failure_rate", since=quarter):
     print(f"{row.name}: {row.summary.failure_rate:.0%} of {row.summary.ended} failed")

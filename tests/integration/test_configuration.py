@@ -16,6 +16,9 @@ ROOT = Path(__file__).parents[2]
 
 READERS = {
     "butler/settings.py": "the settings",
+    "butler/setting_sources.py": "where settings come from",
+    "butler/contrib/django/project.py": "DJANGO_SETTINGS_MODULE, which is Django's",
+    "butler/contrib/django/management/commands/butler.py": "what the command inherits",
     "butler/dev/processes.py": "what a process inherits",
     "butler/embedded/servers.py": "what a server's process inherits",
     "butler/embedded/binaries.py": "PATH, to look for programs",
