@@ -162,9 +162,19 @@ class Soak:
         """Stop all in good order; returns their exit codes."""
         # One that is only starting would end by the signal itself.
         self.wait_until_ready()
-        for process in (*self._workers, self._scheduler):
+        for process in self._workers:
             process.terminate()
-        return [process.wait(60) for process in (*self._workers, self._scheduler)]
+        codes = [process.wait(60) for process in self._workers]
+        # The scheduler gives those up that were killed last, after their lease.
+        deadline = time.monotonic() + 60
+        while self._believed_alive() and time.monotonic() < deadline:
+            time.sleep(0.25)
+        self._scheduler.terminate()
+        return [*codes, self._scheduler.wait(60)]
+
+    def _believed_alive(self):
+        workers = self.butler.storage.workers()
+        return [row for row in workers if row.stopped_at is None and not row.lost]
 
 
 def ledger_findings(soak, database_url):

@@ -58,7 +58,11 @@ class Crew:
     def start(self, role):
         log = self._folder / f"{self._host.name}-{role}.log"
         command = service_command(role)
-        process = self._host.start(command, environment=self._environment, log=log)
+        # As the image and compose.yaml have it.
+        port = {"worker": "9410", "scheduler": "9411"}[role]
+        probes = {"BUTLER_HTTP_HOST": "0.0.0.0", "BUTLER_HTTP_PORT": port}
+        environment = {**self._environment, **probes}
+        process = self._host.start(command, environment=environment, log=log)
         self._processes.append(process)
 
     def has_failed(self):
