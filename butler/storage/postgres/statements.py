@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib.resources import files
 
 from butler.errors import SettingsError
 
 _LONGEST_IDENTIFIER_BYTES = 63
+_PART = re.compile(r"\{(filters_\w+)\}")
 
 
 def quoted_schema(schema: str) -> str:
@@ -41,10 +43,12 @@ class Statements:
 def source(name: str) -> str:
     """The statement in a file, without its comments and indents.
 
-    psycopg keeps what it has parsed, but only of statements up to 4 kB.
+    A line of it may name a part that it shares with others: ``{filters_held}`` is what is in
+    ``sql/filters_held.sql``. psycopg keeps what it has parsed, but only of statements up to 4 kB.
     """
     text = (
         files("butler.storage.postgres").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
     )
     lines = [line.strip() for line in text.splitlines()]
-    return "\n".join(line for line in lines if line and not line.startswith("--"))
+    whole = "\n".join(line for line in lines if line and not line.startswith("--"))
+    return _PART.sub(lambda part: source(part[1]), whole)

@@ -1,0 +1,16 @@
+-- The filters of a list that an index finds; part of find.sql, find_scanned.sql and count.sql, which
+-- must agree about them. Which filters these are depends on the others: butler/storage/finding.py.
+(%(found_statuses)s::text[] IS NULL OR e.status = ANY (%(found_statuses)s::text[]))
+AND (%(found_task)s::text IS NULL OR e.task = %(found_task)s::text)
+AND (%(user_id)s::text IS NULL OR e.user_id = %(user_id)s::text)
+AND (%(parent_id)s::uuid IS NULL OR e.parent_id = %(parent_id)s::uuid)
+AND (
+    %(recurring_job_id)s::uuid IS NULL
+    OR e.id IN (
+        SELECT f.execution_id
+        FROM {schema}.recurring_fires AS f
+        WHERE f.job_id = %(recurring_job_id)s::uuid
+    )
+)
+AND (%(from_id)s::uuid IS NULL OR e.id >= %(from_id)s::uuid)
+AND (%(to_id)s::uuid IS NULL OR e.id < %(to_id)s::uuid)
