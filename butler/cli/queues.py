@@ -33,6 +33,7 @@ COLUMNS = (
     "RUNNING",
     "RETRYING",
     "WORKERS",
+    "STATE",
 )
 
 
@@ -83,18 +84,20 @@ def list_queues(*, as_json: bool, **_: object) -> None:
     HIGH, NORMAL and LOW are the lengths of the lists in Redis; the states are the ledger's.
     """
     with open_ledger() as butler:
-        forms = [_form(butler, name) for name in _names(butler)]
+        paused = set(butler.queues.paused())
+        names = sorted(_names(butler) | paused)
+        forms = [{**_form(butler, name), "paused": name in paused} for name in names]
     if as_json:
         put_json({"queues": forms})
     else:
         put_table(COLUMNS, map(_row, forms), empty="no queues")
 
 
-def _names(butler: Butler) -> list[str]:
+def _names(butler: Butler) -> set[str]:
     """Queues that were pushed to, that a task names, or that a living worker serves."""
     served = {name for worker in butler.storage.workers() for name in worker.queues}
     named = {task.options.get("queue", "default") for task in butler.storage.task_definitions()}
-    return sorted(QueueFacts(butler.redis).names() | served | named)
+    return QueueFacts(butler.redis).names() | served | named
 
 
 def _form(butler: Butler, name: str) -> dict[str, Any]:
@@ -124,4 +127,5 @@ def _row(form: dict[str, Any]) -> tuple[object, ...]:
         *form["waiting"].values(),
         *form["executions"].values(),
         form["workers"],
+        "paused" if form["paused"] else "",
     )

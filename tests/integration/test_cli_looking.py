@@ -33,12 +33,30 @@ def test_queues_show_lists_states_and_workers(run_butler, announced):
     header, *rows = run_butler("queues", "list").lines
     assert header.split()[:5] == ["QUEUE", "HIGH", "NORMAL", "LOW", "SCHEDULED"]
     assert [row.split() for row in rows if row.startswith("mail")] == [
-        ["mail", "1", "0", "0", "1", "1", "0", "0", "0"]
+        ["mail", "1", "0", "0", "1", "1", "0", "0", "0", "-"]
     ]
     forms = {form["name"]: form for form in run_butler("queues", "list", "--json").json["queues"]}
     assert forms["mail"]["waiting"] == {"high": 1, "normal": 0, "low": 0}
     assert forms["mail"]["executions"]["scheduled"] == 1
     assert forms["default"]["workers"] == 1
+
+
+def test_a_queue_that_is_paused_is_shown_as_paused_until_it_goes_on(run_butler, announced):
+    def state(queue):
+        [form] = [
+            f for f in run_butler("queues", "list", "--json").json["queues"] if f["name"] == queue
+        ]
+        return form["paused"]
+
+    # Also one that nothing was pushed to yet.
+    assert run_butler("queues", "pause", "mail", "--json").json == {"queue": "mail", "paused": True}
+    assert state("mail")
+    assert [row.split()[-1] for row in run_butler("queues", "list").lines if "mail" in row] == [
+        "paused"
+    ]
+    announced.enqueue("work", {"n": 1}, queue="mail")
+    assert run_butler("queues", "resume", "mail").err == "queue mail goes on\n"
+    assert not state("mail")
 
 
 def test_workers_show_those_alive_and_all_when_asked(run_butler, announced):
