@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from butler.errors import InvalidOption, TokenExists, TokenNotFound
 from butler.ids import new_id
-from butler.options import MAX_NAME_CHARS, MAX_TAG_CHARS, check_aware, check_text
+from butler.option_texts import MAX_TAG_CHARS, check_aware, check_text
+from butler.options import MAX_NAME_CHARS
 from butler.queue_names import check_queue_name
 from butler.scopes import Scope
 from butler.storage.access import ApiToken, NewToken

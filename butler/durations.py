@@ -1,4 +1,4 @@
-"""Seconds, as every ``*_s`` option takes them (pure)."""
+"""Seconds, as every ``*_s`` option takes them, and days (pure)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from butler.errors import InvalidOption
 
 # A century: whatever is added to a date stays a date, and a forgotten unit is noticed.
 LONGEST_S = 100 * 365.25 * 86_400.0
+LONGEST_DAYS = LONGEST_S / 86_400.0
 
 
 def seconds(
@@ -76,3 +77,19 @@ def _shown(value: object) -> str:
     except Exception as exc:  # noqa: BLE001  # an int of 5,000 digits, or a repr of the user's own
         return f"a value without a repr ({type(exc).__name__})"
     return shown if len(shown) <= 80 else shown[:79] + "…"
+
+
+def check_days(option: str, value: object, *, otherwise: str = "") -> float:
+    """Days, > 0 and at most a century's, fractions too; raises `InvalidOption`.
+
+    ``otherwise`` names what else may stand there.
+    """
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not 0 < value <= LONGEST_DAYS
+    ):
+        raise InvalidOption(
+            f"{option} must be days, > 0 and <= {LONGEST_DAYS:.0f}{otherwise}, got {value!r}"
+        )
+    return float(value)

@@ -9,7 +9,7 @@ from butler.errors import InvalidOption
 from butler.executions import Priority
 from butler.ids import new_id
 from butler.limiting import LimitKeys
-from butler.options import check_limit_key, check_unique_key, merge_tags
+from butler.option_texts import check_limit_key, check_unique_key, merge_tags
 from butler.storage.records import NewExecution
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class Plan:
     tags: tuple[str, ...]
     fingerprint: str
     has_unique_key: bool
+    has_max_concurrency: bool
     result: Codec | None
 
 
@@ -52,6 +53,7 @@ def plan_of_spec(spec: TaskSpec, defaults: TaskDefaults) -> Plan:
         tags=options.tags,
         fingerprint=spec.fingerprint,
         has_unique_key=options.unique_key is not None,
+        has_max_concurrency=options.max_concurrency is not None,
         result=spec.result,
     )
 
@@ -68,6 +70,7 @@ def plan_of_definition(definition: TaskDefinition) -> Plan:
         tags=definition.tags,
         fingerprint=definition.fingerprint,
         has_unique_key=bool(options.get("unique_key") or options.get("unique_key_is_computed")),
+        has_max_concurrency=(options.get("limit") or {}).get("max_concurrency") is not None,
         result=None,
     )
 
@@ -121,6 +124,7 @@ class Mould:
         user_id = chosen.get("user_id")
         self.plan = plan
         self._unique_key: str | None = chosen.get("unique_key")
+        self._concurrency_key: str | None = chosen.get("concurrency_key")
         self._fields = {
             "task": plan.task,
             "queue": chosen.get("queue", plan.queue),
@@ -141,6 +145,11 @@ class Mould:
                 f"replace needs a unique_key, and {plan.task} has none: "
                 "it replaces what waits under it"
             )
+        if self._concurrency_key is not None and not plan.has_max_concurrency:
+            raise InvalidOption(
+                f"concurrency_key needs max_concurrency, and {plan.task} has none: it says for "
+                "what that holds"
+            )
 
     def execution(
         self,
@@ -154,6 +163,9 @@ class Mould:
         """The row to write; the keys are the task's own, for this request."""
         if self._unique_key is not None:
             unique_key = self._unique_key
+        if self._concurrency_key is not None:
+            rate = limit_keys.rate if limit_keys else None
+            limit_keys = LimitKeys(concurrency=self._concurrency_key, rate=rate)
         return NewExecution(
             id=new_id() if execution_id is None else execution_id,
             request=request,

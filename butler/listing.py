@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from butler.errors import InvalidOption
 from butler.executions import ExecutionStatus
-from butler.options import check_aware
+from butler.option_texts import check_aware
 from butler.storage.records import ExecutionQuery
 
 if TYPE_CHECKING:

@@ -5,17 +5,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
-from butler.durations import seconds
+from butler.durations import check_days, seconds
 from butler.errors import DefinitionError, InvalidOption
 from butler.executions import Priority
 from butler.limiting import LimitRule, make_rule
 from butler.option_names import unknown_option
+from butler.option_texts import (
+    check_aware,
+    check_limit_key,
+    check_tags,
+    check_text,
+    check_texts,
+    check_unique_key,
+    check_user_id,
+)
 from butler.queue_names import DEFAULT_QUEUE, check_queue_name
 from butler.retries import RetryPolicy
 
@@ -23,7 +31,6 @@ if TYPE_CHECKING:
     from butler.joining import Transaction
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 PriorityLike = Priority | Literal["high", "normal", "low"]
 Isolation = Literal["async", "thread", "process"]
@@ -37,10 +44,6 @@ MAX_DELAY_S = 10 * 365 * 86_400.0
 MAX_ATTEMPTS = 1_000_000
 MAX_NAME_CHARS = 200
 MAX_DESCRIPTION_CHARS = 10_000
-MAX_KEY_CHARS = 500
-MAX_USER_ID_CHARS = 200
-MAX_TAG_CHARS = 100
-MAX_TAGS = 50
 # An interpreter with an application in it takes about this much before any work is done.
 MIN_MEMORY_LIMIT_MB = 128
 
@@ -56,7 +59,8 @@ class TaskOptionFields(TypedDict, total=False):
     ``max_concurrency`` attempts run at once, and ``rate`` ("100/minute") start, ``rate_burst`` of
     them together: in the whole cluster, for the task or for each ``concurrency_key`` and
     ``rate_key``, which are a str or a function of the request.
-    ``aliases`` are older names that workers still understand.
+    ``retention_days`` is how long its finished executions are kept, where the ledger's own
+    `Retention` does not say it. ``aliases`` are older names that workers still understand.
     """
 
     name: str | None
@@ -74,6 +78,7 @@ class TaskOptionFields(TypedDict, total=False):
     rate: str | None
     rate_key: LimitKey | None
     rate_burst: int | None
+    retention_days: float | None
     aliases: Iterable[str]
 
 
@@ -83,8 +88,9 @@ class EnqueueOptions(TypedDict, total=False):
     ``delay_s`` counts seconds from the ledger's now, ``run_at`` is an aware datetime; only one of
     them. No attempt starts after ``expires_at``, an aware datetime. ``replace`` lets the execution
     that holds the unique key do this instead, if it still waits. ``tags`` are added to the task's.
-    ``max_attempts`` counts the first attempt. ``transaction`` is a connection of yours: the
-    execution exists when you commit, and never if you do not.
+    ``max_attempts`` counts the first attempt. ``concurrency_key`` names what the task's
+    ``max_concurrency`` holds for, instead of the task's own key. ``transaction`` is a connection of
+    yours: the execution exists when you commit, and never if you do not.
     """
 
     delay_s: float | timedelta | None
@@ -94,6 +100,7 @@ class EnqueueOptions(TypedDict, total=False):
     priority: PriorityLike | None
     unique_key: str | None
     replace: bool | None
+    concurrency_key: str | None
     user_id: str | None
     tags: Iterable[str] | None
     max_attempts: int | None
@@ -135,6 +142,7 @@ class TaskOptions:
     rate: str | None = None
     rate_key: LimitKey | None = None
     rate_burst: int | None = None
+    retention_days: float | None = None
     aliases: tuple[str, ...] = ()
     stated: frozenset[str] = frozenset()
 
@@ -176,6 +184,7 @@ class TaskOptions:
             "unique_key_is_computed": computed,
             "concurrency_key": None if callable(self.concurrency_key) else self.concurrency_key,
             "rate_key": None if callable(self.rate_key) else self.rate_key,
+            "retention_days": self.retention_days,
             "limit": None if self.limit.says_nothing else self.limit.to_json(),
             "aliases": list(self.aliases),
         }
@@ -210,54 +219,6 @@ def check_enqueue_options(options: Mapping[str, Any]) -> dict[str, Any]:
     return checked
 
 
-def check_text(option: str, value: object, *, max_chars: int) -> str:
-    """The text, if the ledger can hold it as it is.
-
-    Raises `InvalidOption` for anything but 1 to ``max_chars`` characters without NUL and lone
-    surrogates: no database can store those.
-    """
-    if not isinstance(value, str):
-        raise InvalidOption(f"{option} must be a str, got {value!r} ({type(value).__name__})")
-    if not 1 <= len(value) <= max_chars:
-        shown = f"{len(value)}" if value else "an empty one"
-        raise InvalidOption(f"{option} must have 1 to {max_chars} characters, got {shown}")
-    if _UNSTORABLE.search(value):
-        raise InvalidOption(f"{option} must hold no NUL and no lone surrogate, got {value!r}")
-    return value
-
-
-def check_user_id(value: object) -> str:
-    """A user id the ledger can hold; raises `InvalidOption`."""
-    return check_text("user_id", value, max_chars=MAX_USER_ID_CHARS)
-
-
-def check_unique_key(value: object) -> str:
-    """A unique key the ledger can hold; raises `InvalidOption`."""
-    return check_text("unique_key", value, max_chars=MAX_KEY_CHARS)
-
-
-def check_aware(option: str, value: object) -> datetime:
-    """A datetime with a zone, in UTC; raises `InvalidOption`."""
-    if not isinstance(value, datetime):
-        raise InvalidOption(f"{option} must be a datetime, got {value!r}")
-    if value.utcoffset() is None:
-        raise InvalidOption(
-            f"{option} must carry a time zone, got {value!r}: "
-            "write datetime.now(UTC) or .replace(tzinfo=ZoneInfo(...))"
-        )
-    try:
-        return value.astimezone(UTC)
-    except OverflowError:
-        raise InvalidOption(f"{option} must be in years 1..9999 of UTC, got {value!r}") from None
-
-
-def merge_tags(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
-    """Both, in order, each once; raises `InvalidOption` when they are too many together."""
-    if not second:
-        return first
-    return _check_tags((*first, *second))
-
-
 def _check_name(value: object) -> str:
     return check_text("name", value, max_chars=MAX_NAME_CHARS)
 
@@ -268,22 +229,8 @@ def _check_description(value: object) -> str:
     return check_text("description", value, max_chars=MAX_DESCRIPTION_CHARS)
 
 
-def _check_texts(option: str, value: object, *, max_chars: int) -> tuple[str, ...]:
-    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
-        raise InvalidOption(f"{option} must be a list or tuple of str, got {value!r}")
-    items = (check_text(f"each of {option}", item, max_chars=max_chars) for item in value)
-    return tuple(dict.fromkeys(items))
-
-
-def _check_tags(value: object) -> tuple[str, ...]:
-    tags = _check_texts("tags", value, max_chars=MAX_TAG_CHARS)
-    if len(tags) > MAX_TAGS:
-        raise InvalidOption(f"tags must be at most {MAX_TAGS}, got {len(tags)}")
-    return tags
-
-
 def _check_aliases(value: object) -> tuple[str, ...]:
-    return _check_texts("aliases", value, max_chars=MAX_NAME_CHARS)
+    return check_texts("aliases", value, max_chars=MAX_NAME_CHARS)
 
 
 def _check_priority(value: Any) -> Priority:
@@ -345,16 +292,12 @@ def _check_task_unique_key(value: Any) -> UniqueKey | None:
     return value if value is None or callable(value) else check_unique_key(value)
 
 
-def check_limit_key(value: object) -> str:
-    """A name for a limit that the ledger can hold; raises `InvalidOption`."""
-    name = check_text("a limit's key", value, max_chars=MAX_KEY_CHARS)
-    if name.startswith("queue:"):
-        raise InvalidOption(f"a limit's key must not begin with 'queue:', got {name!r}")
-    return name
-
-
 def _check_task_limit_key(value: Any) -> LimitKey | None:
     return value if value is None or callable(value) else check_limit_key(value)
+
+
+def _check_retention(value: Any) -> float | None:
+    return None if value is None else check_days("retention_days", value)
 
 
 def _check_max_attempts(value: object) -> int:
@@ -366,7 +309,7 @@ def _check_max_attempts(value: object) -> int:
 _TASK_CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "name": _check_name,
     "description": _check_description,
-    "tags": _check_tags,
+    "tags": check_tags,
     "queue": check_queue_name,
     "priority": _check_priority,
     "retry": _check_retry,
@@ -376,6 +319,7 @@ _TASK_CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "unique_key": _check_task_unique_key,
     "concurrency_key": _check_task_limit_key,
     "rate_key": _check_task_limit_key,
+    "retention_days": _check_retention,
     "aliases": _check_aliases,
 }
 
@@ -387,8 +331,9 @@ _ENQUEUE_CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "priority": _check_priority,
     "unique_key": check_unique_key,
     "replace": _check_replace,
+    "concurrency_key": check_limit_key,
     "user_id": check_user_id,
-    "tags": _check_tags,
+    "tags": check_tags,
     "max_attempts": _check_max_attempts,
     "timeout_s": _check_timeout,
 }

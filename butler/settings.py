@@ -20,12 +20,13 @@ from pydantic_settings import (
 )
 
 from butler.codec import MAX_BYTES
+from butler.durations import LONGEST_DAYS
 from butler.errors import SettingsError, did_you_mean
 from butler.options import BUILT_IN, MAX_ATTEMPTS, MAX_TIMEOUT_S, TaskDefaults
 from butler.pushing import PUSH_TIMEOUT_S, REST_S
 from butler.queue_names import DEFAULT_QUEUE, check_queue_name
 from butler.setting_sources import PREFIX, TOML_FILE, SecretFiles, file_of, secrets_of, variable_of
-from butler.storage.retention import DEFAULT_DAYS, LONGEST_DAYS, Retention
+from butler.storage.retention import DEFAULT_DAYS, Retention
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["console", "json"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from butler.errors import InvalidOption
 from butler.limiting import QUEUE_PREFIX, LimitRule, make_rule
-from butler.options import check_text
+from butler.option_texts import check_text
 from butler.queue_names import check_queue_name
 
 if TYPE_CHECKING:

@@ -138,6 +138,7 @@ class Task(Generic[Req, Res]):
     rate: ClassVar[str | None] = None
     rate_key: LimitKey | None = None
     rate_burst: ClassVar[int | None] = None
+    retention_days: ClassVar[float | None] = None
     aliases: ClassVar[Sequence[str]] = ()
 
     options: ClassVar[TaskOptions]

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from butler.durations import seconds
 from butler.errors import InvalidOption
-from butler.options import check_aware
+from butler.option_texts import check_aware
 from butler.storage.stats import MINUTES_KEPT, STATISTICS_KEPT, Span, Step
 
 MAX_POINTS = 2_000

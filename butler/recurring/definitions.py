@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from butler.ids import new_id
-from butler.options import merge_tags
+from butler.option_texts import merge_tags
 from butler.recurring.decide import due_at, first_fire
 from butler.recurring.job import schedule_text
 from butler.recurring.options import DEFAULTS

@@ -8,14 +8,8 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from butler.durations import seconds
 from butler.errors import InvalidOption, InvalidSchedule
 from butler.option_names import unknown_option
-from butler.options import (
-    MAX_DESCRIPTION_CHARS,
-    MAX_NAME_CHARS,
-    check_aware,
-    check_enqueue_options,
-    check_text,
-    check_user_id,
-)
+from butler.option_texts import check_aware, check_text, check_user_id
+from butler.options import MAX_DESCRIPTION_CHARS, MAX_NAME_CHARS, check_enqueue_options
 from butler.recurring.job import Misfire, Overlap
 from butler.schedules import Schedule, schedule_from_json
 

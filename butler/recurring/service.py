@@ -19,7 +19,7 @@ from butler.errors import (
 )
 from butler.handles import Handle
 from butler.ids import is_id
-from butler.options import check_aware
+from butler.option_texts import check_aware
 from butler.producing import Order
 from butler.recurring.bulk import BulkSteps
 from butler.recurring.decide import TICK, first_fire

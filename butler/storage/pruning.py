@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from butler.storage.recurring_records import PrunedPage
 
 
 class PrunableStorage(Protocol):
     """A ledger whose rows stay bounded; each call removes a small batch, if its caller leads."""
 
-    def prune_executions(self, *, epoch: int, after: str | None, limit: int) -> PrunedPage:
+    def prune_executions(
+        self,
+        *,
+        epoch: int,
+        after: str | None,
+        limit: int,
+        tasks: Mapping[str, float] = MappingProxyType({}),
+    ) -> PrunedPage:
         """Look at up to ``limit`` executions in id order after a cursor, and remove the expired.
 
-        With their attempts, events and logs. Unfinished ones are never removed, however old.
+        With their attempts, events and logs. ``tasks`` are days that tasks say of themselves; what
+        the storage's own `Retention` says of a task comes first. Unfinished executions are never
+        removed, however old.
         """
         ...
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from butler.durations import check_days
 from butler.errors import InvalidOption
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DEFAULT_DAYS = 30.0
-LONGEST_DAYS = 36_525.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +49,10 @@ class Retention:
         """What holds for one task."""
         return Retention.of(self.tasks[task]) if task in self.tasks else self
 
+    def joined(self, tasks: Mapping[str, float]) -> Retention:
+        """This one, and days for single tasks of which it says nothing itself."""
+        return replace(self, tasks={**tasks, **self.tasks}) if tasks else self
+
     @property
     def days(self) -> tuple[float, float, float]:
         """For succeeded, failed and cancelled ones."""
@@ -66,7 +70,4 @@ class Retention:
 
 
 def _check(name: str, days: object) -> None:
-    if isinstance(days, bool) or not isinstance(days, int | float) or not 0 < days <= LONGEST_DAYS:
-        raise InvalidOption(
-            f"{name} must be days, > 0 and <= {LONGEST_DAYS:.0f}, or a Retention, got {days!r}"
-        )
+    check_days(name, days, otherwise=", or a Retention")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 5.0
+ASK_TASKS_EVERY_S = 60.0
 START_OVER_EVERY_S = 3600.0
 REST_AT_LEAST_S = 0.005
 
@@ -49,6 +50,8 @@ class Pruner(Service):
         self._leader = leader
         self._batch = batch
         self._cursor: str | None = None
+        self._tasks: dict[str, float] = {}
+        self._ask_tasks_at = float("-inf")
         self._start_over_at = float("-inf")
         self._removed = 0
 
@@ -63,7 +66,9 @@ class Pruner(Service):
             self._storage.prune_workers(epoch=epoch)
             self._storage.prune_access(epoch=epoch)
             self._storage.prune_alerts(epoch=epoch)
-        page = self._storage.prune_executions(epoch=epoch, after=self._cursor, limit=self._batch)
+        page = self._storage.prune_executions(
+            epoch=epoch, after=self._cursor, limit=self._batch, tasks=self._retention_of_tasks(now)
+        )
         self._cursor = page.last
         fires = self._storage.prune_fires(epoch=epoch, limit=self._batch)
         self._removed += page.removed + fires
@@ -73,3 +78,13 @@ class Pruner(Service):
             log_event(logger, logging.INFO, "pruner.removed", rows=self._removed)
             self._removed = 0
         return LOOK_EVERY_S
+
+    def _retention_of_tasks(self, now: float) -> dict[str, float]:
+        """How many days tasks say of themselves, as their workers announced them."""
+        if now >= self._ask_tasks_at:
+            said = {
+                d.name: d.options.get("retention_days") for d in self._storage.task_definitions()
+            }
+            self._tasks = {name: days for name, days in said.items() if days is not None}
+            self._ask_tasks_at = now + ASK_TASKS_EVERY_S
+        return self._tasks

@@ -26,11 +26,11 @@ def short(storage):
     return storage
 
 
-def prune(storage, epoch, *, limit=100):
+def prune(storage, epoch, *, limit=100, **options):
     """Prune to the end; how many executions went."""
     removed, after = 0, None
     while True:
-        page = storage.prune_executions(epoch=epoch, after=after, limit=limit)
+        page = storage.prune_executions(epoch=epoch, after=after, limit=limit, **options)
         removed, after = removed + page.removed, page.last
         if not page.more:
             return removed
@@ -59,6 +59,17 @@ def test_each_way_to_end_has_its_own_retention(storage, ledger, status):
     epoch = ledger.lead()
     eventually(lambda: prune(storage, epoch) == 1)
     assert {each for each, id_ in ids.items() if storage.get(id_) is None} == {status}
+
+
+def test_what_a_task_says_of_itself_holds_where_the_ledger_says_nothing_of_it(storage, ledger):
+    storage.retention = Retention(tasks={"Invoice": 30})
+    doomed = ledger.put_in(S.FAILED, task="Ping")
+    kept = [ledger.put_in(S.FAILED, task=task) for task in ("Invoice", "Other")]
+    epoch = ledger.lead()
+    said = {"Ping": INSTANT, "Invoice": INSTANT}
+    eventually(lambda: prune(storage, epoch, tasks=said) == 1)
+    assert storage.get(doomed) is None
+    assert all(storage.get(id_) for id_ in kept)
 
 
 def test_a_task_can_have_a_retention_of_its_own(storage, ledger):

@@ -68,9 +68,9 @@ class Bench:
         storage = self.ledger.memory
         assert storage.take_leadership("another", observed=storage.leadership()) is not None
 
-    def enqueue(self, count=1, *, queue="default", push=False, **options):
+    def enqueue(self, count=1, *, task="t", queue="default", push=False, **options):
         rows = [
-            NewExecution(id=new_id(), task="t", queue=queue, request=None, **options)
+            NewExecution(id=new_id(), task=task, queue=queue, request=None, **options)
             for _ in range(count)
         ]
         for first in range(0, count, MAX_BATCH):

@@ -8,12 +8,8 @@ import pytest
 
 from butler.errors import DefinitionError, InvalidOption
 from butler.executions import Priority
-from butler.options import (
-    MAX_TAGS,
-    check_enqueue_options,
-    merge_tags,
-    task_options,
-)
+from butler.option_texts import MAX_TAGS, merge_tags
+from butler.options import check_enqueue_options, task_options
 from butler.retries import RetryPolicy
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -160,6 +156,7 @@ def test_options_that_other_processes_need_are_json():
         "unique_key_is_computed": True,
         "concurrency_key": None,
         "rate_key": None,
+        "retention_days": None,
         "limit": None,
         "aliases": ["s"],
     }

@@ -6,6 +6,7 @@ import pytest
 from butler_scheduler.pruner import LOOK_EVERY_S, START_OVER_EVERY_S, Pruner
 from scheduler_kit import Bench
 
+from butler.storage.records import TaskDefinition
 from butler.storage.retention import Retention
 
 DAY_S = 86_400.0
@@ -48,7 +49,17 @@ def test_it_rests_for_as_long_as_the_last_batch_took(bench, pruner):
     finish(bench, 10)
     bench.clock.advance(31 * DAY_S)
     bench.ledger.answer_s = 0.1
-    assert bench.tick(pruner) == pytest.approx(0.5)  # five calls
+    assert bench.tick(pruner) == pytest.approx(0.6)  # six calls
+
+
+def test_what_a_task_says_of_its_own_retention_is_learned_from_the_ledger(bench, pruner):
+    definition = TaskDefinition(name="brief", options={"retention_days": 1.0})
+    bench.ledger.memory.register_tasks([definition, TaskDefinition(name="other")])
+    finish(bench, 2, task="brief")
+    finish(bench, 1, task="other")
+    bench.clock.advance(DAY_S + 1)
+    run(bench, pruner)
+    assert bench.statuses() == {"cancelled": 1}
 
 
 def test_it_goes_on_where_it_was_and_starts_over_once_an_hour(bench, pruner):

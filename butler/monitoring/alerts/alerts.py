@@ -11,7 +11,7 @@ from butler.ids import is_id, new_id
 from butler.monitoring.alerts.alert import Alert, AlertPage, AlertQuery, AlertState, Silence
 from butler.monitoring.alerts.channels.channel import channels_of
 from butler.monitoring.alerts.message import trial_message
-from butler.options import check_aware
+from butler.option_texts import check_aware
 from butler.storage.values import text_refusal
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from butler.executions import TERMINAL, ExecutionStatus
@@ -11,6 +12,7 @@ from butler.storage.recurring_records import PrunedPage
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Mapping
     from datetime import datetime
 
     from butler.clock import Clock
@@ -31,7 +33,14 @@ class MemoryPruning:
     _jobs: JobTable
     retention: Retention
 
-    def prune_executions(self, *, epoch: int, after: str | None, limit: int) -> PrunedPage:
+    def prune_executions(
+        self,
+        *,
+        epoch: int,
+        after: str | None,
+        limit: int,
+        tasks: Mapping[str, float] = MappingProxyType({}),
+    ) -> PrunedPage:
         """Remove those of the next executions that are over their retention."""
         with self._lock:
             if not self._seat.holds(epoch):
@@ -39,7 +48,8 @@ class MemoryPruning:
             now = self._clock.now()
             rows = [r for r in reversed(self._rows.newest_first()) if after is None or r.id > after]
             page = rows[:limit]
-            doomed = [row for row in page if self._is_over(row, now=now)]
+            kept = self.retention.joined(tasks)
+            doomed = [row for row in page if _is_over(row, kept, now=now)]
             for row in doomed:
                 self._rows.remove(row)
             last = page[-1].id if page else after
@@ -72,8 +82,9 @@ class MemoryPruning:
             before = self._clock.now() - timedelta(days=7)
             return self._workers.forget(ended_before=before, keep=running)
 
-    def _is_over(self, row: Row, *, now: datetime) -> bool:
-        if row.status not in TERMINAL or row.finished_at is None:
-            return False
-        kept: float = getattr(self.retention.of_task(row.new.task), row.status.value)
-        return row.finished_at < now - timedelta(days=kept)
+
+def _is_over(row: Row, retention: Retention, *, now: datetime) -> bool:
+    if row.status not in TERMINAL or row.finished_at is None:
+        return False
+    days: float = getattr(retention.of_task(row.new.task), row.status.value)
+    return row.finished_at < now - timedelta(days=days)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from butler.storage.postgres import literals
 from butler.storage.recurring_records import PrunedPage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from butler.storage.postgres.connections import PostgresConnections
     from butler.storage.retention import Retention
@@ -26,9 +27,16 @@ class PostgresPruning:
     _connections: PostgresConnections
     retention: Retention
 
-    def prune_executions(self, *, epoch: int, after: str | None, limit: int) -> PrunedPage:
+    def prune_executions(
+        self,
+        *,
+        epoch: int,
+        after: str | None,
+        limit: int,
+        tasks: Mapping[str, float] = MappingProxyType({}),
+    ) -> PrunedPage:
         """Remove those of the next executions that are over their retention."""
-        kept = self.retention
+        kept = self.retention.joined(tasks)
         own = [(task, kept.of_task(task)) for task in sorted(kept.tasks)]
         young_s = kept.shortest * _DAY_S
         params = {

@@ -9,7 +9,8 @@ from pydantic import AwareDatetime, ConfigDict, Field
 
 from butler.changes import ChangeKind
 from butler.executions import AttemptOutcome, ExecutionStatus, Priority
-from butler.options import MAX_ATTEMPTS, MAX_DELAY_S, MAX_KEY_CHARS, MAX_TIMEOUT_S
+from butler.option_texts import MAX_KEY_CHARS
+from butler.options import MAX_ATTEMPTS, MAX_DELAY_S, MAX_TIMEOUT_S
 from butler.web.models.base import Given, Shown
 
 MAX_MANY = 1_000

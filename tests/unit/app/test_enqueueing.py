@@ -16,6 +16,7 @@ from butler.errors import (
     StorageUnavailable,
 )
 from butler.executions import ExecutionStatus, Priority
+from butler.producing import Order
 from butler.pushing import REST_S
 from butler.storage.base import MAX_BATCH
 from butler.writing import MAX_CHUNK_CHARS
@@ -134,6 +135,29 @@ def test_a_computed_unique_key_of_none_means_no_key(butler):
     handles = [sync_user.enqueue(Email(to="anybody")) for _ in range(2)]
     assert all(handle.created for handle in handles)
     assert handles[0].execution().unique_key is None
+
+
+def test_an_enqueue_may_name_what_the_concurrency_is_for(butler):
+    @butler.task(max_concurrency=1, concurrency_key=lambda email: f"to:{email.to}", rate="9/second",
+                 rate_key="mail server")  # fmt: skip
+    def deliver(email: Email) -> None: ...
+
+    def names(**options):
+        [draft] = butler.drafts([Order(task=deliver, request=Email(to="ann"), options=options)])
+        return draft.limit_keys.concurrency, draft.limit_keys.rate
+
+    assert names() == ("to:ann", "mail server")
+    assert names(concurrency_key="customer:7") == ("customer:7", "mail server")
+    with pytest.raises(InvalidOption, match="must not begin with 'queue:'"):
+        deliver.enqueue(Email(to="ann"), concurrency_key="queue:a")
+
+
+def test_a_key_for_a_task_that_limits_nothing_is_refused(butler):
+    message = "concurrency_key needs max_concurrency, and send has none"
+    with pytest.raises(InvalidOption, match=message):
+        send.enqueue(Email(to="ann"), concurrency_key="k")
+    with pytest.raises(InvalidOption, match=message):
+        butler.enqueue("send", {"to": "ann"}, concurrency_key="k")
 
 
 def test_a_computed_unique_key_is_checked(butler):
