@@ -17,7 +17,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,9 +33,13 @@ def is_pid_one() -> bool:
 
 
 def obey_sigterm() -> None:
-    """As PID 1, end at SIGTERM with exit code 0 until a handler of one's own is installed."""
+    """As PID 1, end at SIGTERM with exit code 0 until a handler of one's own is installed.
+
+    At once, as the kernel ends any other process: a `SystemExit` would be raised in the midst of an
+    import, and code that turns exceptions into others makes exit code 1 of it.
+    """
     if is_pid_one():
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 
 
 class OrphanReaper:

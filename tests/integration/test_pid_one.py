@@ -125,3 +125,24 @@ def test_a_command_that_is_still_starting_as_pid_one_obeys_sigterm(command, star
     wait_for(lambda: handles_sigterm(pid), timeout_s=20, what="a handler")
     os.kill(pid, signal.SIGTERM)
     assert process.wait(20) == 0
+
+
+# What importing pydantic does: an exception of `__set_name__` comes out as another one.
+SIGNALLED_IN_AN_IMPORT = """
+import os, signal
+from butler.pid_one import obey_sigterm
+
+class Member:
+    def __set_name__(self, owner, name):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+obey_sigterm()
+class Imported:
+    member = Member()
+"""
+
+
+def test_a_sigterm_as_pid_one_ends_in_good_order_whatever_the_code_it_interrupts():
+    need_root_and("unshare")
+    process = popen_as_pid_one([sys.executable, "-c", SIGNALLED_IN_AN_IMPORT])
+    assert process.wait(20) == 0
