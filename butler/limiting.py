@@ -32,6 +32,10 @@ class Rate:
     interval_s: float
     burst: int
 
+    def __str__(self) -> str:
+        usual = self.burst == _usual_burst(self.interval_s)
+        return self.text if usual else f"{self.text}, {self.burst} together"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitRule:
@@ -39,6 +43,10 @@ class LimitRule:
 
     max_concurrency: int | None = None
     rate: Rate | None = None
+
+    def __str__(self) -> str:
+        most = None if self.max_concurrency is None else f"{self.max_concurrency} at once"
+        return ", ".join(str(part) for part in (most, self.rate) if part is not None) or "anything"
 
     @property
     def says_nothing(self) -> bool:
@@ -99,7 +107,7 @@ def parse_rate(text: object, burst: int | None = None) -> Rate:
     return Rate(
         text=str(text).strip(),
         interval_s=interval_s,
-        burst=check_count("rate_burst", burst) or max(1, math.ceil(STEP_S / interval_s)),
+        burst=check_count("rate_burst", burst) or _usual_burst(interval_s),
     )
 
 
@@ -122,3 +130,8 @@ def check_count(option: str, value: object) -> int | None:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_CONCURRENCY:
         raise InvalidOption(f"{option} must be an int in 1..{MAX_CONCURRENCY}, got {value!r}")
     return value
+
+
+def _usual_burst(interval_s: float) -> int:
+    """What comes due within a step may start together."""
+    return max(1, math.ceil(STEP_S / interval_s))

@@ -36,9 +36,10 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from butler.storage.base import Storage
-    from butler.storage.limits import Prospect, Wait
+    from butler.storage.limits import LimitPart, Prospect, Wait
 
 WAKE_BATCH = 500
+PARTS: tuple[LimitPart, ...] = ("paused", "concurrency", "rate")
 _RANK = {list_name("", priority): rank for rank, priority in enumerate(Priority)}
 
 
@@ -152,6 +153,16 @@ class Parks:
         """Put back what was popped while its queue was paused."""
         while self.wake(f"paused:{QUEUE_PREFIX}{queue}", WAKE_BATCH) == WAKE_BATCH:
             pass
+
+    def waiting(self, names: Iterable[str]) -> dict[str, int]:
+        """How many ids are parked for each of these limits, whatever part of it keeps them."""
+        counts = dict.fromkeys(names, 0)
+        with wire_errors("look at the parks"), self._redis.pipeline(transaction=False) as pipe:
+            for name in counts:
+                for part in PARTS:
+                    pipe.zcard(self.key(f"{part}:{name}"))
+            found = iter(pipe.execute())
+        return {name: sum(int(next(found)) for _ in PARTS) for name in counts}
 
     def ids(self) -> Iterable[str]:
         """Every id that is parked."""

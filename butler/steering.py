@@ -10,7 +10,7 @@ from butler.option_texts import check_text
 from butler.queue_names import check_queue_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from butler.parks import Parks
     from butler.storage.base import Storage
@@ -48,6 +48,10 @@ class Limits:
     def reset(self, name: str) -> None:
         """Take back what `set` said: code's word holds again."""
         self._say(name, None)
+
+    def waiting(self, names: Iterable[str]) -> dict[str, int]:
+        """How many stand aside for each of these limits, besides what waits on its queue."""
+        return self._parks().waiting(names)
 
     def waits_for(self, execution_id: str) -> Sequence[Prospect]:
         """The limits that keep a queued execution from starting; none: it waits for a worker."""

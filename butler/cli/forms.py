@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from butler.executions import Attempt, Execution
+    from butler.limiting import LimitRule
+    from butler.storage.limits import LimitRow
     from butler.storage.logs import LogLine
     from butler.storage.records import ExecutionEvent, TaskDefinition, WorkerRow
     from butler.trees import ExecutionTree
@@ -108,6 +110,29 @@ def worker_form(worker: WorkerRow) -> dict[str, Any]:
 def worker_state(worker: WorkerRow) -> str:
     """``alive``, ``stopped`` in good order, or ``lost``."""
     return worker.state
+
+
+def limit_form(row: LimitRow, *, waiting: int = 0) -> dict[str, Any]:
+    """A limit: what holds, who said it, and how it stands."""
+    return {
+        "name": row.name,
+        "kind": row.kind,
+        **rule_form(row.rule),
+        "declared": None if row.declared is None else rule_form(row.declared),
+        "given": None if row.given is None else rule_form(row.given),
+        "paused_at": time_form(row.paused_at),
+        "running": row.running,
+        "waiting": waiting,
+    }
+
+
+def rule_form(rule: LimitRule) -> dict[str, Any]:
+    """What is allowed under a name; null where anything is."""
+    return {
+        "max_concurrency": rule.max_concurrency,
+        "rate": None if rule.rate is None else rule.rate.text,
+        "rate_burst": None if rule.rate is None else rule.rate.burst,
+    }
 
 
 def task_form(task: TaskDefinition) -> dict[str, Any]:

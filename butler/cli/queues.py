@@ -6,16 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from butler.cli.forms import worker_state
+from butler.cli.forms import rule_form, worker_state
+from butler.cli.limits import check_rule, rule_options
 from butler.cli.opening import open_ledger
 from butler.cli.options import app_options, json_option
 from butler.cli.printing import printable, put_json, put_table, say
 from butler.executions import ExecutionStatus, Priority
+from butler.limiting import QUEUE_PREFIX, LimitRule, make_rule
 from butler.queue_facts import QueueFacts
 from butler.storage.records import ExecutionQuery
 
 if TYPE_CHECKING:
     from butler.app import Butler
+    from butler.storage.limits import LimitRow
 
 UNFINISHED = (
     ExecutionStatus.SCHEDULED,
@@ -33,13 +36,14 @@ COLUMNS = (
     "RUNNING",
     "RETRYING",
     "WORKERS",
+    "LIMIT",
     "STATE",
 )
 
 
 @click.group(epilog="\b\nExamples:\n  butler queues list\n  butler queues pause mail")
 def command() -> None:
-    """Look at queues, pause and resume them."""
+    """Look at queues, pause, resume and limit them."""
 
 
 @command.command(epilog="\b\nExample:\n  butler queues pause mail")
@@ -69,6 +73,29 @@ def resume(queue: str, *, as_json: bool, **_: object) -> None:
 
 
 @command.command(
+    epilog="""\b
+Examples:
+  butler queues limit mail --max-concurrency 10 --rate 100/minute
+  butler queues limit mail --remove
+"""
+)
+@click.argument("queue")
+@rule_options
+@click.option("--remove", is_flag=True, help="Let the queue be without a limit of its own.")
+@json_option
+@app_options
+def limit(queue: str, *, as_json: bool, **given: Any) -> None:
+    """Limit all executions of a queue together, whatever their tasks; what is not given is free."""
+    rule = check_rule(given, instead="remove")
+    with open_ledger() as butler:
+        butler.queues.limit(queue, **rule)
+    allowed = make_rule(**rule)
+    say(f"queue {printable(queue)}: {allowed}")
+    if as_json:
+        put_json({"queue": queue, "limit": rule_form(allowed)})
+
+
+@command.command(
     name="list",
     epilog="""\b
 Examples:
@@ -84,9 +111,13 @@ def list_queues(*, as_json: bool, **_: object) -> None:
     HIGH, NORMAL and LOW are the lengths of the lists in Redis; the states are the ledger's.
     """
     with open_ledger() as butler:
-        paused = set(butler.queues.paused())
-        names = sorted(_names(butler) | paused)
-        forms = [{**_form(butler, name), "paused": name in paused} for name in names]
+        limits = {
+            row.name.removeprefix(QUEUE_PREFIX): row
+            for row in butler.limits.list()
+            if row.kind == "queue"
+        }
+        names = sorted(_names(butler) | limits.keys())
+        forms = [_form(butler, name, limits.get(name)) for name in names]
     if as_json:
         put_json({"queues": forms})
     else:
@@ -100,7 +131,7 @@ def _names(butler: Butler) -> set[str]:
     return QueueFacts(butler.redis).names() | served | named
 
 
-def _form(butler: Butler, name: str) -> dict[str, Any]:
+def _form(butler: Butler, name: str, limit: LimitRow | None) -> dict[str, Any]:
     depths = QueueFacts(butler.redis).depths(name)
     workers = [
         worker
@@ -113,6 +144,8 @@ def _form(butler: Butler, name: str) -> dict[str, Any]:
         # A state at a time: each has an index of its own, and the finished ones are not counted.
         "executions": {str(status): _count(butler, name, status) for status in UNFINISHED},
         "workers": len(workers),
+        "limit": rule_form(LimitRule() if limit is None else limit.rule),
+        "paused": limit is not None and limit.paused_at is not None,
     }
 
 
@@ -122,10 +155,12 @@ def _count(butler: Butler, name: str, status: ExecutionStatus) -> int:
 
 
 def _row(form: dict[str, Any]) -> tuple[object, ...]:
+    rule = make_rule(**form["limit"])
     return (
         form["name"],
         *form["waiting"].values(),
         *form["executions"].values(),
         form["workers"],
+        "" if rule.says_nothing else rule,
         "paused" if form["paused"] else "",
     )

@@ -33,7 +33,7 @@ def test_queues_show_lists_states_and_workers(run_butler, announced):
     header, *rows = run_butler("queues", "list").lines
     assert header.split()[:5] == ["QUEUE", "HIGH", "NORMAL", "LOW", "SCHEDULED"]
     assert [row.split() for row in rows if row.startswith("mail")] == [
-        ["mail", "1", "0", "0", "1", "1", "0", "0", "0", "-"]
+        ["mail", "1", "0", "0", "1", "1", "0", "0", "0", "-", "-"]
     ]
     forms = {form["name"]: form for form in run_butler("queues", "list", "--json").json["queues"]}
     assert forms["mail"]["waiting"] == {"high": 1, "normal": 0, "low": 0}

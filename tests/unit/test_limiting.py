@@ -41,3 +41,9 @@ def test_a_rule_survives_the_ledger_and_the_last_to_speak_has_it():
 def test_options_that_say_nothing_together_are_refused(options, words):
     with pytest.raises(InvalidOption, match=words):
         TaskOptions(name="a", **options)
+
+
+def test_a_rule_says_what_it_allows_in_a_few_words():
+    assert str(make_rule()) == "anything"
+    assert str(make_rule(max_concurrency=2, rate="100/minute")) == "2 at once, 100/minute"
+    assert str(make_rule(rate="1/day", rate_burst=5)) == "1/day, 5 together"
