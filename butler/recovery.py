@@ -3,7 +3,8 @@
 Two find workers dead: the supervisor, by waitpid, in under a second; and the scheduler's rescuer,
 by a heartbeat that stands still, when the whole host is gone. Both end it here, in this order:
 
-1. The ledger marks the worker lost. From then on no claim of its can succeed.
+1. The ledger marks the worker lost, or stopped where it ended as it was told to. From then on no
+   claim of its can succeed.
 2. Each attempt that runs under its id is ended by a transition (crash or lose), fenced like any
    other: what the worker finished in the meantime stays finished.
 3. What is queued again is pushed, out of the dead hand; what is over is shown as that; the rest of
@@ -63,6 +64,25 @@ class Recovery:
         """
         if not self._storage.lose_worker(worker_id, counter=counter):
             return None
+        return self._put_back(worker_id, decide, worker_name)
+
+    def dismiss(
+        self,
+        worker_id: str,
+        decide: Callable[[RunningAttempt], Transition],
+        *,
+        worker_name: str | None = None,
+    ) -> int:
+        """As `recover`, for a worker that ended as it was told to: it is stopped, and not lost."""
+        self._storage.stop_worker(worker_id)
+        return self._put_back(worker_id, decide, worker_name)
+
+    def _put_back(
+        self,
+        worker_id: str,
+        decide: Callable[[RunningAttempt], Transition],
+        worker_name: str | None,
+    ) -> int:
         ended = self.end_attempts(worker_id, decide, worker_name=worker_name)
         try:
             self._hands.give_back_all(worker_id)
@@ -77,7 +97,7 @@ class Recovery:
         *,
         worker_name: str | None = None,
     ) -> int:
-        """End whatever still runs under a lost worker's id, and push what is queued again."""
+        """End whatever still runs under a worker's id that is over; push what is queued again."""
         running = self._storage.running(worker_id)
         for first in range(0, len(running), MAX_BATCH):
             batch = [decide(attempt) for attempt in running[first : first + MAX_BATCH]]

@@ -38,14 +38,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from butler.clock import Clock
-    from butler.lifecycle import Transition
     from butler.queues import QueueWire
     from butler.recovery import Recovery
     from butler.storage.base import Storage
-    from butler.storage.records import Moved, RunningAttempt
+    from butler.storage.records import Moved
     from butler_scheduler.leader import Leader
 
-    Decide = Callable[[RunningAttempt], Transition]
+    End = Callable[[str], object]
 
 logger = logging.getLogger(__name__)
 
@@ -172,7 +171,13 @@ class RqOrders(Service):
             match as_text(status or b""):
                 case "stopped":
                     self._storage.cancel([id_])
-                    self._end_guest(worker_id, id_, "stopped", lifecycle.cancel)
+                    # As somebody told it to: it is not lost.
+                    self._end_guest(
+                        worker_id,
+                        id_,
+                        "stopped",
+                        lambda worker_id: self._recovery.dismiss(worker_id, lifecycle.cancel),
+                    )
                 case "failed":
                     self._end_crashed(worker_id, id_)
         if now - self._guests_checked_at >= GUEST_LOOK_EVERY_S:
@@ -187,16 +192,18 @@ class RqOrders(Service):
                 worker_id,
                 execution_id,
                 cause,
-                lambda attempt: lifecycle.crash(attempt, cause=cause),
+                lambda worker_id: self._recovery.recover(
+                    worker_id, lambda attempt: lifecycle.crash(attempt, cause=cause)
+                ),
             )
 
-    def _end_guest(self, worker_id: str, execution_id: str, verdict: str, decide: Decide) -> None:
+    def _end_guest(self, worker_id: str, execution_id: str, verdict: str, end: End) -> None:
         if self._leader.epoch() is None:
             return
         with wire_errors("farewell to a guest"):
             # Not to be given back: recovery pushes it if it is to run again.
             self._redis.srem(WireKeys.hand(worker_id), execution_id)
-        self._recovery.recover(worker_id, decide)
+        end(worker_id)
         with wire_errors("farewell to a guest"):
             self._redis.hdel(WireKeys.guests, worker_id)
         log_event(logger, logging.INFO, "rq_orders.guest_ended", id=execution_id, verdict=verdict)

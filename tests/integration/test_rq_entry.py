@@ -118,6 +118,7 @@ def test_stop_job_cancels_the_execution_in_the_ledger(butler, client, fleet, tmp
     wait_for(lambda: status_of(handle) is ExecutionStatus.CANCELLED, what="cancelled", fleet=fleet)
     assert shown(client, handle) == "stopped"
     assert not client.exists(WireKeys.guests)
+    assert not any(worker.lost for worker in butler.storage.workers())
 
 
 def test_a_work_horse_that_is_killed_has_crashed_and_its_execution_runs_again(

@@ -37,6 +37,11 @@ def running(handle):
     return status_of(handle) is ExecutionStatus.RUNNING
 
 
+def ends_of_workers(butler):
+    """(lost, stopped) of each worker."""
+    return [(row.lost, row.stopped_at is not None) for row in butler.storage.workers()]
+
+
 def test_results_of_threads_and_coroutines_come_back_typed(butler, ready):
     ready()
     handles = [butler.enqueue(name, Item(n=n)) for n in range(5) for name in ("work", "awork")]
@@ -86,16 +91,21 @@ def test_a_waiting_execution_is_cancelled_at_once_and_never_runs(butler, ready):
     assert (execution.status, execution.attempt) == (ExecutionStatus.CANCELLED, 0)
 
 
-def test_sigterm_lets_running_tasks_end_and_exits_with_zero(butler, fleet, ready):
+def test_sigterm_lets_running_tasks_end_exits_with_zero_and_alerts_nobody(butler, fleet, ready):
     process = ready()
     handle = butler.enqueue("work", Item(n=3, seconds=1.0))
     wait_for(lambda: running(handle), what="it runs", fleet=fleet)
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0
     assert status_of(handle) is ExecutionStatus.SUCCEEDED
+    assert ends_of_workers(butler) == [(False, True)]
+    [check] = [c for c in butler.health.report().checks if c.name == "lost_workers"]
+    assert check.level.value == "healthy"
 
 
-def test_what_outlives_the_drain_is_handed_back_uncounted(butler, fleet, ready):
+def test_what_outlives_the_drain_is_handed_back_uncounted_and_its_worker_is_not_lost(
+    butler, fleet, ready
+):
     process = ready("--drain-timeout", "0.5")
     handle = butler.enqueue("endless", Item())
     wait_for(lambda: running(handle), what="it runs", fleet=fleet)
@@ -104,6 +114,7 @@ def test_what_outlives_the_drain_is_handed_back_uncounted(butler, fleet, ready):
     execution = handle.execution()
     assert (execution.status, execution.attempts_used) == (ExecutionStatus.QUEUED, 0)
     assert butler.wire.depth("default") == 1
+    assert ends_of_workers(butler) == [(False, True)]
 
 
 def test_a_second_signal_hands_back_at_once(butler, fleet, ready):

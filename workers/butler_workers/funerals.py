@@ -86,7 +86,9 @@ class Funerals:
         hands = Hands(butler.redis)
         recovery = Recovery(butler.storage, butler.wire, hands)
         now = SYSTEM_CLOCK.monotonic()
-        ended = recovery.recover(
+        # Who ended in good order is not lost: every deploy would be alerted.
+        end = recovery.dismiss if death.cause is None else recovery.recover
+        ended = end(
             death.worker_id, lambda row: self._decide(death, row, now), worker_name=death.name
         )
         if ended:
