@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from butler.producing import AnyTask, Order, TypedTask
     from butler.recurring.awaited import AsyncRecurringJobs
     from butler.results import TaskResult
+    from butler.steering_aio import AsyncLimits, AsyncQueues
+    from butler.storage.limits import Prospect
     from butler.storage.logs import LogLine
     from butler.storage.records import Page
     from butler.streams import ExecutionStream
@@ -98,6 +100,10 @@ class AsyncHandle(Generic[R_co]):
     async def result(self, *, timeout_s: float | timedelta | None = None) -> R_co:
         """As `Handle.result`; takes no thread, however many wait."""
         return await self._handle.aresult(timeout_s=timeout_s)
+
+    async def waits_for(self) -> list[Prospect]:
+        """As `Handle.waits_for`."""
+        return await self._handle.awaits_for()
 
     async def cancel(self) -> bool:
         """As `Handle.cancel`."""
@@ -267,6 +273,20 @@ class AsyncButler:
     async def delete_many(self, execution_ids: Iterable[str]) -> Moves:
         """As `Butler.delete_many`."""
         return await self._call(self.butler.delete_many, execution_ids)
+
+    @property
+    def limits(self) -> AsyncLimits:
+        """As `Butler.limits`, awaited."""
+        from butler.steering_aio import AsyncLimits
+
+        return AsyncLimits(self.butler)
+
+    @property
+    def queues(self) -> AsyncQueues:
+        """As `Butler.queues`, awaited."""
+        from butler.steering_aio import AsyncQueues
+
+        return AsyncQueues(self.butler)
 
     @property
     def health(self) -> AsyncHealth:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from butler.codec import Codec
     from butler.executions import Execution
     from butler.operating import Operator
+    from butler.storage.limits import Prospect
     from butler.storage.logs import LogLine
     from butler.storage.records import Page
     from butler.streams import ExecutionStream
@@ -140,6 +141,15 @@ class Handle(Generic[R_co]):
         """`children` for a coroutine."""
         call = partial(self._operator.children, self.id, cursor=cursor, limit=limit)
         return await self._operator.in_thread(call)
+
+    def waits_for(self) -> list[Prospect]:
+        """The limits and pauses that keep it from starting; as `Limits.waits_for`."""
+        warn_if_loop_blocked("handle.waits_for()", awaited="await handle.awaits_for()")
+        return self._operator.limits.waits_for(self.id)
+
+    async def awaits_for(self) -> list[Prospect]:
+        """`waits_for` for a coroutine."""
+        return await self._operator.in_thread(lambda: self._operator.limits.waits_for(self.id))
 
     def cancel(self) -> bool:
         """Cancel it; as `Butler.cancel`."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from butler.listening import Listener
     from butler.listing import ListFilters
     from butler.pushing import Pusher
+    from butler.steering import Limits
     from butler.storage.base import Storage
     from butler.storage.logs import LogLine
     from butler.storage.records import ExecutionQuery, Page, QueueEntry
@@ -62,6 +63,11 @@ class Operator(ABC):
     @abstractmethod
     def clock(self) -> Clock:
         """What time it is."""
+
+    @property
+    @abstractmethod
+    def limits(self) -> Limits:
+        """What keeps executions from starting."""
 
     @abstractmethod
     async def in_thread(self, call: Callable[[], T]) -> T:

@@ -28,7 +28,15 @@ from typing import TYPE_CHECKING, Any
 
 from butler.executions import Priority
 from butler.limiting import QUEUE_PREFIX
-from butler.queues import OUR_PREFIX, WireKeys, as_text, list_name, load_script, wire_errors
+from butler.queues import (
+    OUR_PREFIX,
+    WAKE_TOKENS,
+    WireKeys,
+    as_text,
+    list_name,
+    load_script,
+    wire_errors,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -150,9 +158,13 @@ class Parks:
             return {as_text(raw) for raw in self._redis.smembers(WireKeys.paused)}
 
     def resume(self, queue: str) -> None:
-        """Put back what was popped while its queue was paused."""
+        """Put back what was popped while its queue was paused, and wake workers for the rest."""
         while self.wake(f"paused:{QUEUE_PREFIX}{queue}", WAKE_BATCH) == WAKE_BATCH:
             pass
+        with wire_errors("waking"), self._redis.pipeline() as pipe:
+            pipe.delete(WireKeys.wake(queue))
+            pipe.rpush(WireKeys.wake(queue), *[""] * WAKE_TOKENS)
+            pipe.execute()
 
     def waiting(self, names: Iterable[str]) -> dict[str, int]:
         """How many ids are parked for each of these limits, whatever part of it keeps them."""

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from butler.errors import InvalidOption
+from butler.ids import is_id
 from butler.limiting import QUEUE_PREFIX, LimitRule, make_rule
 from butler.option_texts import check_text
 from butler.queue_names import check_queue_name
+from butler.storage.base import MAX_BATCH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from butler.parks import Parks
     from butler.storage.base import Storage
     from butler.storage.limits import LimitRow, Prospect
+
+    # Inside the class ``list`` is a method.
+    Prospects: TypeAlias = list[Prospect]
 
 MAX_LIMIT_NAME_CHARS = 500
 
@@ -53,10 +58,22 @@ class Limits:
         """How many stand aside for each of these limits, besides what waits on its queue."""
         return self._parks().waiting(names)
 
-    def waits_for(self, execution_id: str) -> Sequence[Prospect]:
-        """The limits that keep a queued execution from starting; none: it waits for a worker."""
-        found = self._storage().prospects([execution_id])
-        return [prospect for prospect in found if prospect.room <= 0]
+    def waits_for(self, execution_id: str) -> Prospects:
+        """What keeps a queued execution from starting; nothing: it waits for a worker, or runs.
+
+        As a text each says "limit customer:42, held by 01a20ce4-…".
+        """
+        return self.waits_of([execution_id]).get(execution_id, [])
+
+    def waits_of(self, execution_ids: Iterable[str]) -> dict[str, Prospects]:
+        """As `waits_for`, of many at once: only those that something keeps."""
+        kept: dict[str, Prospects] = {}
+        ids = list(dict.fromkeys(filter(is_id, execution_ids)))
+        for start in range(0, len(ids), MAX_BATCH):
+            for prospect in self._storage().prospects(ids[start : start + MAX_BATCH]):
+                if prospect.room <= 0:
+                    kept.setdefault(prospect.execution_id, []).append(prospect)
+        return kept
 
     def _say(self, name: str, rule: LimitRule | None) -> None:
         check_text("a limit's name", name, max_chars=MAX_LIMIT_NAME_CHARS)

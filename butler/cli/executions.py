@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from butler.cli.forms import attempt_form, event_form, execution_form
+from butler.cli.forms import attempt_form, event_form, execution_form, wait_form
 from butler.cli.logs import logs
 from butler.cli.opening import open_ledger
 from butler.cli.options import app_options, json_option
@@ -20,9 +20,12 @@ from butler.durations import seconds_text
 from butler.executions import ExecutionStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
+    from butler.app import Butler
     from butler.executions import Attempt, Execution
+    from butler.storage.limits import Prospect
     from butler.storage.records import ExecutionEvent
 
 COLUMNS = ("ID", "TASK", "STATUS", "QUEUE", "ATTEMPTS", "CREATED", "NOTE")
@@ -86,15 +89,17 @@ def list_executions(
         filters.pop(setting)
     with open_ledger() as butler:
         page = butler.list(created_after=since, created_before=until, **filters)
+        waits = {} if only_ids else _waits(butler, page.executions)
     if as_json:
-        forms = [execution_form(execution) for execution in page.executions]
+        forms = [_form(execution, waits.get(execution.id, [])) for execution in page.executions]
         put_json({"executions": forms, "next_cursor": page.next_cursor})
         return
     if only_ids:
         for execution in page.executions:
             put(execution.id)
     else:
-        put_table(COLUMNS, map(_row, page.executions), empty="no executions")
+        rows = [_row(execution, waits.get(execution.id, [])) for execution in page.executions]
+        put_table(COLUMNS, rows, empty="no executions")
     if page.next_cursor is not None:
         say(f"there are more: --cursor {page.next_cursor}")
 
@@ -110,16 +115,17 @@ def show(execution_id: str, *, as_json: bool, **_: object) -> None:
     with open_ledger() as butler:
         execution = butler.get_or_raise(execution_id)
         events = butler.storage.events(execution.id)
+        waits = _waits(butler, [execution]).get(execution.id, [])
     if as_json:
         put_json(
             {
-                **execution_form(execution),
+                **_form(execution, waits),
                 "attempts": [attempt_form(attempt) for attempt in execution.attempts],
                 "events": [event_form(event) for event in events],
             }
         )
         return
-    put_fields(_fields(execution))
+    put_fields(_fields(execution, waits))
     if execution.error is not None and execution.error.traceback:
         put(f"\ntraceback\n{printable_lines(execution.error.traceback.rstrip(), indent='  ')}")
     if execution.attempts:
@@ -134,7 +140,17 @@ ATTEMPT_COLUMNS = ("ATTEMPT", "OUTCOME", "COUNTED", "STARTED", "TOOK", "WORKER",
 EVENT_COLUMNS = ("AT", "ATTEMPT", "WHAT", "PERCENT", "MESSAGE")
 
 
-def _row(execution: Execution) -> tuple[object, ...]:
+def _waits(butler: Butler, executions: Iterable[Execution]) -> dict[str, list[Prospect]]:
+    """By id, what keeps those that are queued; one question for all of them."""
+    queued = [each.id for each in executions if each.status is ExecutionStatus.QUEUED]
+    return butler.limits.waits_of(queued) if queued else {}
+
+
+def _form(execution: Execution, waits: Sequence[Prospect]) -> dict[str, Any]:
+    return {**execution_form(execution), "waits_for": [wait_form(wait) for wait in waits]}
+
+
+def _row(execution: Execution, waits: Sequence[Prospect]) -> tuple[object, ...]:
     used = f"{execution.attempts_used}/{execution.max_attempts}"
     return (
         execution.id,
@@ -143,16 +159,18 @@ def _row(execution: Execution) -> tuple[object, ...]:
         execution.queue,
         used,
         when(execution.created_at),
-        _note(execution),
+        _note(execution, waits),
     )
 
 
-def _note(execution: Execution) -> str | None:
+def _note(execution: Execution, waits: Sequence[Prospect]) -> str | None:
     """What is worth knowing next, in a few words."""
     note: str | None = None
     match execution.status:
         case ExecutionStatus.SCHEDULED:
             note = f"due {when(execution.run_at)}"
+        case ExecutionStatus.QUEUED if waits:
+            note = f"waits for {waits[0]}"
         case ExecutionStatus.RUNNING if execution.cancel_requested_at:
             note = "asked to end"
         case ExecutionStatus.RUNNING if execution.progress:
@@ -162,7 +180,7 @@ def _note(execution: Execution) -> str | None:
     return note if note is None or len(note) <= NOTE_CHARS else f"{note[: NOTE_CHARS - 1]}…"
 
 
-def _fields(execution: Execution) -> list[tuple[str, object]]:
+def _fields(execution: Execution, waits: Sequence[Prospect]) -> list[tuple[str, object]]:
     error, progress = execution.error, execution.progress
     limit = execution.timeout_s
     counted = "" if not execution.uncounted else f" ({execution.uncounted} more did not count)"
@@ -171,6 +189,7 @@ def _fields(execution: Execution) -> list[tuple[str, object]]:
         ("task", execution.task),
         ("status", execution.status),
         ("queue", f"{execution.queue}, {execution.priority} priority"),
+        *(("waits for", wait) for wait in waits),
         ("attempts", f"{execution.attempts_used} of {execution.max_attempts}{counted}"),
         ("time limit", "none" if limit is None else seconds_text(limit)),
         ("request", json.dumps(execution.request, ensure_ascii=False)),

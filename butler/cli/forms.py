@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from butler.executions import Attempt, Execution
     from butler.limiting import LimitRule
-    from butler.storage.limits import LimitRow
+    from butler.storage.limits import LimitRow, Prospect
     from butler.storage.logs import LogLine
     from butler.storage.records import ExecutionEvent, TaskDefinition, WorkerRow
     from butler.trees import ExecutionTree
@@ -46,6 +46,16 @@ def execution_form(execution: Execution) -> dict[str, Any]:
         "queued_at": time_form(execution.queued_at),
         "started_at": time_form(execution.started_at),
         "finished_at": time_form(execution.finished_at),
+    }
+
+
+def wait_form(prospect: Prospect) -> dict[str, Any]:
+    """A limit that keeps an execution from starting."""
+    return {
+        "limit": prospect.limit,
+        "part": prospect.part,
+        "wait_s": prospect.wait_s,
+        "held_by": list(prospect.held_by),
     }
 
 

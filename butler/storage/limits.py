@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from butler.durations import seconds_text
+from butler.limiting import QUEUE_PREFIX
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 LimitPart = Literal["paused", "concurrency", "rate"]
 LimitKind = Literal["task", "key", "queue"]
 HOLDERS_SHOWN = 10
+HOLDERS_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +47,17 @@ class Prospect:
     wait_s: float
     most: int | None = None
     held_by: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        match self.part:
+            case "paused":
+                return f"queue {self.limit.removeprefix(QUEUE_PREFIX)}, which is paused"
+            case "rate":
+                return f"rate of {self.limit}, for {seconds_text(self.wait_s)} at least"
+            case "concurrency":
+                more = ["others"] * (len(self.held_by) > HOLDERS_NAMED)
+                holders = ", ".join([*self.held_by[:HOLDERS_NAMED], *more])
+                return f"limit {self.limit}, held by {holders or 'nobody'}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,3 +72,20 @@ def test_names_and_rules_that_make_no_sense_are_answered_with_what_would(run_but
     ):
         assert run_butler("limits", "set", "render", *wrong).code == EXIT_USAGE
     assert run_butler("queues", "limit", "mail").code == EXIT_USAGE
+
+
+def test_an_execution_that_waits_says_for_what(run_butler, announced):
+    announced.queues.pause("mail")
+    waiting = announced.enqueue("work", {"n": 1}, queue="mail")
+    free = announced.enqueue("work", {"n": 1})
+    assert (
+        "waits for   queue mail, which is paused"
+        in run_butler("executions", "show", waiting.id).lines
+    )
+    forms = run_butler("executions", "list", "--json").json["executions"]
+    assert {form["id"]: [wait["part"] for wait in form["waits_for"]] for form in forms} == {
+        waiting.id: ["paused"],
+        free.id: [],
+    }
+    listed = {row.split()[0]: row for row in run_butler("executions", "list").lines}
+    assert listed[waiting.id].endswith("waits for queue mail, which is paused")

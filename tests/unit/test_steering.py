@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import threading
 import time
 
 from butler import Butler
+from butler.steering import Limits, Queues
+from butler.steering_aio import AsyncLimits, AsyncQueues
 from butler.testing import run_pending
 
 
@@ -49,6 +53,70 @@ def test_a_paused_queue_runs_nothing_until_it_is_resumed():
         butler.queues.resume("mail")
         assert handle.result(timeout_s=60) == 1
     assert butler.queues.paused() == []
+
+
+def test_what_waits_says_for_what_also_awaited():
+    butler, started, go = Butler.in_memory(), threading.Event(), threading.Event()
+
+    @butler.task(max_concurrency=1, concurrency_key=lambda n: f"customer:{n}", rate="1/hour")
+    def work(n: int) -> int:
+        started.set()
+        go.wait(60)
+        return n
+
+    with butler.worker():
+        holder = work.enqueue(42)
+        assert started.wait(60)
+        waiting, other = work.enqueue(42), work.enqueue(7)
+        limit, rate = waiting.waits_for()
+        assert str(limit) == f"limit customer:42, held by {holder.id}"
+        assert str(rate).startswith("rate of work, for ")
+        assert [p.part for p in asyncio.run(waiting.awaits_for())] == ["concurrency", "rate"]
+        assert butler.limits.waits_for(holder.id) == []
+        found = butler.limits.waits_of([holder.id, waiting.id, other.id, "no id"])
+        assert {id_: [p.part for p in found[id_]] for id_ in found} == {
+            waiting.id: ["concurrency", "rate"],
+            other.id: ["rate"],
+        }
+        go.set()
+
+
+def test_limits_and_queues_are_there_awaited_with_the_same_parameters():
+    for plain, awaited in ((Limits, AsyncLimits), (Queues, AsyncQueues)):
+        names = [n for n, _ in inspect.getmembers(plain, inspect.isfunction) if n[0] != "_"]
+        for name in names:
+            twin = getattr(awaited, name)
+            assert inspect.iscoroutinefunction(twin), name
+            same = (
+                inspect.signature(twin).parameters
+                == inspect.signature(getattr(plain, name)).parameters
+            )
+            assert same, name
+
+
+def test_operators_limit_and_pause_from_coroutines():
+    butler = Butler.in_memory()
+
+    async def main():
+        await butler.aio.queues.pause("mail")
+        assert await butler.aio.queues.paused() == ["mail"]
+        await butler.aio.queues.resume("mail")
+        await butler.aio.queues.limit("mail", max_concurrency=2)
+        await butler.aio.limits.set("render", rate="5/second")
+        assert [str(row.rule) for row in await butler.aio.limits.list()] == [
+            "2 at once",
+            "5/second",
+        ]
+        assert await butler.aio.limits.waiting(["render"]) == {"render": 0}
+        assert await butler.aio.limits.waits_of([]) == {}
+        await butler.aio.limits.reset("render")
+        handle = await butler.aio.enqueue(free, queue="mail")
+        assert await butler.aio.limits.waits_for(handle.id) == await handle.waits_for() == []
+
+    @butler.task
+    def free() -> None: ...
+
+    asyncio.run(main())
 
 
 def test_what_an_operator_allows_wakes_what_waits():

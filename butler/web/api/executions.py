@@ -8,7 +8,7 @@ from fastapi import Query, Request, Response
 
 from butler.api_tokens import Role
 from butler.errors import ExecutionNotFound
-from butler.executions import Execution
+from butler.executions import Execution, ExecutionStatus
 from butler.listing import ListFilters
 from butler.producing import Order
 from butler.scopes import Scope
@@ -27,6 +27,7 @@ from butler.web.models.executions import (
     NewExecution,
     NewExecutions,
     ShownTree,
+    ShownWait,
 )
 from butler.web.problems import FORBIDDEN, Problem
 from butler.web.repeats import chosen_ids
@@ -75,8 +76,7 @@ async def find(
 @router.route_for("GET", "/{execution_id}", role=Role.VIEWER, answers=(404,))
 async def get(execution_id: str, web: WebDep, caller: CallerDep) -> ExecutionDetail:
     """All that is known of an execution."""
-    found = await web.call(lambda: web.masks.execution(read(web, caller, execution_id)))
-    return ExecutionDetail.model_validate(found)
+    return await web.call(lambda: _detail(web, caller, read(web, caller, execution_id)))
 
 
 @router.route_for("GET", "/{execution_id}/events", role=Role.VIEWER, answers=(404,))
@@ -160,12 +160,12 @@ async def cancel(execution_id: str, web: WebDep, caller: CallerDep) -> Cancelled
 async def retry(execution_id: str, web: WebDep, caller: CallerDep) -> ExecutionDetail:
     """Open a failed or cancelled execution again: the same one, with one more attempt."""
 
-    def step() -> Execution:
+    def step() -> ExecutionDetail:
         check_visible(web, caller, execution_id)
         web.butler.retry(execution_id)
-        return web.masks.execution(web.butler.get_or_raise(execution_id))
+        return _detail(web, caller, web.butler.get_or_raise(execution_id))
 
-    return ExecutionDetail.model_validate(await web.call(step))
+    return await web.call(step)
 
 
 @router.route_for(
@@ -219,6 +219,24 @@ def shown_page(page: Page) -> ExecutionPage:
     return ExecutionPage(
         executions=executions, next_cursor=page.next_cursor, truncated=page.truncated
     )
+
+
+def _detail(web: Web, caller: Caller, execution: Execution) -> ExecutionDetail:
+    """All of it, masked, with what it waits for; holders of slots only as the caller may see."""
+    detail = ExecutionDetail.model_validate(web.masks.execution(execution))
+    if execution.status is ExecutionStatus.QUEUED:
+        secrets = web.masks.secrets(execution)
+        for wait in web.butler.limits.waits_for(execution.id):
+            held_by = wait.held_by
+            if not caller.scope.everything:
+                there = web.butler.storage.get_many(held_by)
+                visible = {e.id for e in there if caller.scope.holds(queue=e.queue, tags=e.tags)}
+                held_by = tuple(id_ for id_ in held_by if id_ in visible)
+            limit = web.masks.text(wait.limit, secrets) or ""
+            detail.waits_for.append(
+                ShownWait(limit=limit, part=wait.part, wait_s=wait.wait_s, held_by=list(held_by))
+            )
+    return detail
 
 
 def _find(web: Web, caller: Caller, filters: ListFilters) -> Page:

@@ -11,6 +11,7 @@ from butler.changes import ChangeKind
 from butler.executions import AttemptOutcome, ExecutionStatus, Priority
 from butler.option_texts import MAX_KEY_CHARS
 from butler.options import MAX_ATTEMPTS, MAX_DELAY_S, MAX_TIMEOUT_S
+from butler.storage.limits import LimitPart
 from butler.web.models.base import Given, Shown
 
 MAX_MANY = 1_000
@@ -137,12 +138,24 @@ class ExecutionSummary(Shown):
     expires_at: datetime | None
 
 
+class ShownWait(Shown):
+    """A limit, a rate or a pause that keeps a queued execution from starting."""
+
+    limit: str = Field(description="Its name: a task's, a key's, or `queue:` and a queue's.")
+    part: LimitPart
+    wait_s: float = Field(description="At least so long; 0 where only a free slot can tell.")
+    held_by: list[str] = Field(description="Up to ten executions that hold its slots.")
+
+
 class ExecutionDetail(ExecutionSummary):
     """All that is known of an execution."""
 
     result: Any = Field(description="Secrets are `***`.")
     crashes: int
     attempts: list[ShownAttempt] = Field(description="Each attempt that is over.")
+    waits_for: list[ShownWait] = Field(
+        [], description="What keeps it from starting while it is queued; else empty."
+    )
 
 
 class ExecutionPage(Shown):

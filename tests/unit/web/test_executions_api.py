@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 LIST = "/api/v1/executions"
@@ -22,6 +24,30 @@ def test_an_execution_is_enqueued_found_cancelled_retried_and_deleted(operator, 
     operator.post(f"{LIST}/{id_}/cancel")
     assert operator.delete(f"{LIST}/{id_}").status_code == 204
     assert operator.get(f"{LIST}/{id_}").status_code == 404
+
+
+def test_an_execution_says_what_it_waits_for_and_who_holds_that_to_those_who_may_see_it(
+    client, butler
+):
+    started, go = threading.Event(), threading.Event()
+
+    @butler.task(max_concurrency=1)
+    def once(n: int) -> None:
+        started.set()
+        go.wait(60)
+
+    with butler.worker(queues=["default"]):
+        holder = once.enqueue(1)
+        assert started.wait(60)
+        waiting = once.enqueue(2, queue="mail")
+        wait = {"limit": "once", "part": "concurrency", "wait_s": 0.0}
+        viewer = client("viewer")
+        found = viewer.get(f"{LIST}/{waiting.id}").json()
+        assert found["waits_for"] == [{**wait, "held_by": [holder.id]}]
+        found = client("viewer", queues=["mail"]).get(f"{LIST}/{waiting.id}").json()
+        assert found["waits_for"] == [{**wait, "held_by": []}]
+        assert viewer.get(f"{LIST}/{holder.id}").json()["waits_for"] == []
+        go.set()
 
 
 def test_many_are_enqueued_with_options_of_their_own_or_none_at_all(operator, butler):
