@@ -29,5 +29,9 @@ class Scope:
         """Whether something on this queue may be in it."""
         return not self.queues or queue in self.queues
 
+    def holds_all_of(self, queue: str) -> bool:
+        """Whether everything on this queue is in it, whatever its tags."""
+        return not self.tags and self.holds_queue(queue)
+
 
 EVERYTHING = Scope()

@@ -10,11 +10,13 @@ from butler.web.audit import AuditTrail
 from butler.web.callers import Caller
 from butler.web.gate import Gate
 from butler.web.masks import Masks
+from butler.web.shared import Shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from butler.app import Butler
+    from butler.storage.monitoring_records import LedgerPicture
     from butler.web.callers import Authenticate
     from butler.web.options import WebOptions
 
@@ -32,10 +34,14 @@ class Web:
         self.gate = Gate(butler, options=options, authenticate=authenticate)
         self.audit = AuditTrail(butler)
         self.masks = Masks(butler, names=options.secret_names)
+        self.picture = Shared(butler, self._look)
 
     async def call(self, step: Callable[[], T]) -> T:
         """Make a blocking call in one of the Butler's few threads."""
         return await self.butler.in_thread(step)
+
+    def _look(self) -> LedgerPicture:
+        return self.butler.storage.picture()
 
 
 def web_of(request: Request) -> Web:
