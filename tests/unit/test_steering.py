@@ -161,3 +161,32 @@ def test_running_what_is_pending_leaves_what_a_pause_keeps():
     butler.queues.pause("mail")
     butler.enqueue_many([(paused, 1), (free, 2), (paused, 3)])
     assert [execution.result for execution in run_pending(butler)] == [2]
+
+
+def test_running_what_is_pending_keeps_to_the_rates_of_tasks_and_may_skip_to_their_time():
+    butler = Butler.in_memory()
+
+    @butler.task(rate="1/minute", rate_burst=2)
+    def seldom(n: int) -> int:
+        return n
+
+    began = butler.storage.now()
+    butler.enqueue_many([(seldom, n) for n in range(4)])
+    assert [execution.result for execution in run_pending(butler)] == [0, 1]
+    assert run_pending(butler) == []
+    assert [e.result for e in run_pending(butler, fast_forward=True)] == [2, 3]
+    assert 120 <= (butler.storage.now() - began).total_seconds() < 180
+
+
+def test_what_a_limit_has_kept_from_running_here_is_still_on_its_queue():
+    butler = Butler.in_memory()
+
+    @butler.task(rate="1/hour")
+    def seldom(n: int) -> int:
+        return n
+
+    handles = butler.enqueue_many([(seldom, n) for n in range(2)])
+    assert [execution.result for execution in run_pending(butler)] == [0]
+    with butler.worker():
+        butler.limits.set("seldom", max_concurrency=5)
+        assert handles[1].result(timeout_s=60) == 1

@@ -34,13 +34,18 @@ from butler_workers.slots import Slots
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import datetime
 
     from butler.app import Butler
     from butler.executions import Execution
     from butler.lifecycle import Transition
+    from butler.storage.limits import Wait
     from butler.storage.records import Claimed, QueueEntry
 
     Skip = Callable[[float], None]
+
+# A rate's room is told in floats: less than this may not be enough.
+SHORTEST_S = 0.001
 
 
 class InlineWorker:
@@ -59,8 +64,8 @@ class InlineWorker:
         self._slots = Slots(1, butler=butler, clock=SYSTEM_CLOCK, on_end=self._on_end)
         self._notes = Notes(attempts=list, storage=self._storage, wire=butler.wire)
         self._ran: dict[str, None] = {}
-        # What a limit or a pause keeps from starting, until something ends.
-        self._kept: set[str] = set()
+        # What a limit or a pause keeps from starting, until something ends or the clock is moved.
+        self._kept: dict[str, Wait] = {}
 
     def run(self) -> list[Execution]:
         """Run all in this thread; the executions as they are left, in the order they first ran."""
@@ -101,6 +106,8 @@ class InlineWorker:
         return self._results()
 
     def _register(self) -> None:
+        # Which limits the tasks declare, too: the ledger admits attempts, here as anywhere.
+        self._storage.register_tasks(self._butler.tasks())
         self._storage.register_worker(
             WorkerRegistration(
                 id=self._id,
@@ -124,21 +131,39 @@ class InlineWorker:
     def _next(self) -> QueueEntry | None:
         self._stage()
         while True:
-            found = self._storage.queued(min_age_s=0, after=None, limit=MAX_BATCH)
-            queued = [pair for pair in found if pair[1].id not in self._kept]
+            queued = self._queued()
             if queued:
                 # One list after the other, as workers drain them.
                 order = list(Priority)
                 return min((order.index(e.priority), at, e.id, e) for at, e in queued)[-1]
-            if self._skip is None or (due_in_s := self._storage.next_due_in_s()) is None:
+            if not self._skip_ahead():
                 return None
-            self._skip(max(due_in_s, 0.0))
-            if not self._stage():
-                return None
+
+    def _queued(self) -> list[tuple[datetime, QueueEntry]]:
+        """The first that no limit is known to keep; none: there are none."""
+        after: tuple[datetime, str] | None = None
+        while found := self._storage.queued(min_age_s=0, after=after, limit=MAX_BATCH):
+            free = [pair for pair in found if pair[1].id not in self._kept]
+            if free:
+                return free
+            after = (found[-1][0], found[-1][1].id)
+        return []
+
+    def _skip_ahead(self) -> bool:
+        """Move the clock to what is due next, or has room under its rate; False: nothing is."""
+        due_in_s = self._storage.next_due_in_s()
+        rates_s = [wait.wait_s for wait in self._kept.values() if wait.part == "rate"]
+        if self._skip is None or (due_in_s is None and not rates_s):
+            return False
+        ahead_s = min([*rates_s, *([] if due_in_s is None else [due_in_s])])
+        self._skip(max(ahead_s, SHORTEST_S if rates_s else 0.0))
+        self._kept.clear()
+        return self._stage() > 0 or bool(rates_s)
 
     def _claim(self, entry: QueueEntry) -> Attempt | None:
         claimed = self._won(entry.id, solo=False) or self._won(entry.id, solo=True)
-        self._butler.pusher.forget([entry])
+        if entry.id not in self._kept:
+            self._butler.pusher.forget([entry])
         if claimed is None:
             return None
         spec = self._butler.registry.find(claimed.task)
@@ -154,7 +179,7 @@ class InlineWorker:
     def _won(self, execution_id: str, *, solo: bool) -> Claimed | None:
         claim = Claim(worker_id=self._id, token=new_token(), ids=(execution_id,), solo=solo)
         reply = self._storage.claim(claim)
-        self._kept.update(item.id for item in reply.refused if item.wait is not None)
+        self._kept.update({item.id: item.wait for item in reply.refused if item.wait is not None})
         return next(iter(reply.won), None)
 
     def _count(self, attempt: Attempt) -> None:
