@@ -17,7 +17,7 @@ from butler.blocking import warn_if_loop_blocked
 from butler.changes import ExecutionChange
 from butler.errors import ExecutionNotFound, WaitTimeout
 from butler.ids import is_id
-from butler.listening.watchers import StepWatcher
+from butler.listening.watchers import MAX_LINES_KEPT, StepWatcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ class ExecutionStream(Iterator[ExecutionChange], AsyncIterator[ExecutionChange])
     Nothing is asked before the first step is taken. Of progress a slow reader gets the newest.
     Raises `ExecutionNotFound`, `WaitTimeout` when ``timeout_s`` is over, counted from the first
     step, and `StorageUnavailable` when the ledger is away at the beginning (later it is waited
-    for). One reader at a time.
+    for). One reader at a time; at most ``lines_kept`` log lines wait for it.
     """
 
     def __init__(
@@ -42,11 +42,12 @@ class ExecutionStream(Iterator[ExecutionChange], AsyncIterator[ExecutionChange])
         listener: Callable[[], Listener],
         clock: Clock,
         timeout_s: float | None,
+        lines_kept: int = MAX_LINES_KEPT,
     ) -> None:
         self._listener: Listener | None = None
         self._find_listener = listener
         self._timeout_s = timeout_s
-        self._watcher = StepWatcher(execution_id, clock=clock)
+        self._watcher = StepWatcher(execution_id, clock=clock, lines_kept=lines_kept)
         self._until: float | None = None
 
     def __iter__(self) -> Self:

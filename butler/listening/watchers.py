@@ -115,6 +115,7 @@ class StepWatcher(Watcher):
         "_heard_at",
         "_lines_kept",
         "_lock",
+        "_max_lines",
         "_over",
         "_shown",
         "_steps",
@@ -125,9 +126,12 @@ class StepWatcher(Watcher):
 
     needs_execution = False
 
-    def __init__(self, execution_id: str, *, clock: Clock) -> None:
+    def __init__(
+        self, execution_id: str, *, clock: Clock, lines_kept: int = MAX_LINES_KEPT
+    ) -> None:
         super().__init__(execution_id)
         self._clock = clock
+        self._max_lines = lines_kept
         self._lock = threading.Lock()
         self._steps: deque[ExecutionChange] = deque()
         self._told: Standing | Execution | None = None
@@ -185,7 +189,7 @@ class StepWatcher(Watcher):
         percent, message = self._shown
         step = replace(step, attempt=word.attempt, percent=percent, message=message)
         with self._lock:
-            room = MAX_LINES_KEPT - self._lines_kept
+            room = self._max_lines - self._lines_kept
             lines = word.lines[:room]
             self._steps.extend(replace(step, line=line) for line in lines)
             self._lines_kept += len(lines)

@@ -52,16 +52,18 @@ class Gate:
 
     async def caller(self, request: Request) -> Caller:
         """Whoever sent this request."""
-        address = self.address(request)
-        if self._authenticate is not None:
-            found = self._authenticate(request)
-            caller = await found if inspect.isawaitable(found) else found
-        else:
-            caller = await self._by_token(request, address)
+        caller = await self._find(request)
         if caller is None:
-            self._failures.note(address)
+            self._failures.note(self.address(request))
             raise _stranger("the token is unknown, was revoked, or has expired")
         return caller
+
+    async def again(self, request: Request) -> Caller | None:
+        """Whoever sent this request a while ago, as they are now; None if they may not any more."""
+        try:
+            return await self._find(request)
+        except Problem:
+            return None
 
     def forget_tokens(self) -> None:
         """Look each token up again: one was revoked here."""
@@ -76,6 +78,12 @@ class Gate:
                 break
             address = hop[:64]
         return address
+
+    async def _find(self, request: Request) -> Caller | None:
+        if self._authenticate is None:
+            return await self._by_token(request, self.address(request))
+        found = self._authenticate(request)
+        return await found if inspect.isawaitable(found) else found
 
     async def _by_token(self, request: Request, address: str) -> Caller | None:
         scheme, _, secret = request.headers.get("Authorization", "").partition(" ")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-FRAMEWORKS = ("fastapi", "uvicorn", "sse_starlette")
+FRAMEWORKS = ("fastapi", "uvicorn")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

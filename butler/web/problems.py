@@ -55,6 +55,7 @@ STALE = _kind("stale", 412, "Somebody else changed it since it was read")
 UNCONDITIONAL = _kind("precondition-required", 428, "If-Match is needed")
 UNKNOWN_OUTCOME = _kind("unknown-outcome", 503, "Whether it was written could not be found out")
 UNAVAILABLE = _kind("unavailable", 503, "A server that Butler needs does not answer")
+TOO_MANY_STREAMS = _kind("too-many-streams", 503, "This process has no room for another stream")
 NOT_AUDITED = _kind("not-audited", 503, "It was done, but could not be written to the audit log")
 INTERNAL = _kind("internal", 500, "Something is wrong with Butler")
 

@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from butler.web.audit import AuditTrail
 from butler.web.callers import Caller
 from butler.web.gate import Gate
+from butler.web.live.open_streams import OpenStreams
 from butler.web.masks import Masks
 from butler.web.shared import Shared
 
@@ -35,6 +36,7 @@ class Web:
         self.audit = AuditTrail(butler)
         self.masks = Masks(butler, names=options.secret_names)
         self.picture = Shared(butler, self._look)
+        self.streams = OpenStreams()
 
     async def call(self, step: Callable[[], T]) -> T:
         """Make a blocking call in one of the Butler's few threads."""

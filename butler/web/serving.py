@@ -12,12 +12,15 @@ from butler.web import create_app
 from butler.web.options import need_frameworks
 
 if TYPE_CHECKING:
+    import socket
+
     from butler.app import Butler
+    from butler.web.services import Web
 
 logger = logging.getLogger(__name__)
 
-# Open streams end by themselves when the server stops; what else is under way gets this long.
-GRACE_S = 2
+# What is under way when the server stops gets this long; streams are ended at once.
+GRACE_S = 1
 
 
 def serve(butler: Butler, *, host: str, port: int) -> None:
@@ -44,7 +47,16 @@ def serve(butler: Butler, *, host: str, port: int) -> None:
     )
     if open_to_developers:
         log_event(logger, logging.WARNING, "web.open", host=host, why="no token in the ledger")
-    uvicorn.Server(config).run()
+
+    class Server(uvicorn.Server):
+        """Ends streams when it stops: it waits for whatever is under way, and they go on."""
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            web: Web = app.state.web
+            web.streams.close()
+            await super().shutdown(sockets)
+
+    Server(config).run()
 
 
 def check_binding(host: str, *, has_tokens: bool) -> bool:

@@ -23,7 +23,6 @@ HEAVY = {
     "rich",
     "rq",
     "rq_scheduler",
-    "sse_starlette",
     "starlette",
     "uvicorn",
 }

@@ -9,6 +9,7 @@ from butler.web.api import (
     queues,
     recurring_jobs,
     recurring_steps,
+    streams,
     tasks,
     workers,
 )
@@ -17,6 +18,7 @@ PROBES = probes.router
 RESOURCES = (
     tasks.router,
     execution_steps.router,
+    streams.executions,
     executions.router,
     recurring_steps.router,
     recurring_jobs.router,

@@ -223,16 +223,18 @@ class Cancelled(Shown):
 
 
 class ShownChange(Shown):
-    """One step of a live stream."""
+    """One step of an execution, as a stream tells it. More kinds will come: skip unknown ones."""
 
-    kind: ChangeKind
+    kind: ChangeKind = Field(description="The event's name, too.")
     execution_id: str
+    task: str
+    queue: str
     status: ExecutionStatus
     attempt: int
-    percent: float | None
-    message: str | None
-    at: datetime
-    line: ShownLine | None = None
+    percent: float | None = Field(description="How far the attempt is, 0 to 100.")
+    message: str | None = Field(description="What it said about that.")
+    at: datetime = Field(description="When it was learned of; of a line, when it was logged.")
+    line: ShownLine | None = Field(None, description="What was logged, where `kind` is `log`.")
 
 
 class Selection(Given):

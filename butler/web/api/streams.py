@@ -1,0 +1,87 @@
+"""``/executions/{id}/stream`` and ``/events``: what becomes of executions, as it happens."""
+
+from typing import Annotated, Any
+
+from fastapi import Header, Query, Request, Response
+
+from butler.api_tokens import Role
+from butler.changes import ChangeKind
+from butler.web.api.executions import read
+from butler.web.live.execution import ExecutionSource, Place
+from butler.web.live.stream import EventStream
+from butler.web.models.executions import ShownChange
+from butler.web.openapi import STREAM
+from butler.web.routes import Resource
+from butler.web.services import CallerDep, WebDep
+
+LONGEST_S = 86_400
+
+executions = Resource("executions")
+
+LastEventId = Annotated[
+    str | None,
+    Header(
+        alias="Last-Event-ID",
+        max_length=100,
+        description="The `id` of the last event that was received: what came since is sent first.",
+    ),
+]
+TimeoutS = Annotated[
+    float | None, Query(ge=0, le=LONGEST_S, description="End the stream after so many seconds.")
+]
+Kinds = Annotated[
+    list[ChangeKind],
+    Query(max_length=10, description="Which kinds besides states; all by default."),
+]
+_EXAMPLE = (
+    "event: state\n"
+    "id: 1.running.0\n"
+    'data: {"kind":"state","execution_id":"01a20ce4-0f0f-7136-b583-20899cea7136","task":"pack",'
+    '"queue":"default","status":"running","attempt":1,"percent":null,"message":null,'
+    '"at":"2026-11-24T12:00:00Z","line":null}\n\n'
+)
+
+
+def _streamed(description: str) -> dict[int | str, dict[str, Any]]:
+    """What the document says of an answer that goes on."""
+    content = {STREAM: {"example": _EXAMPLE}}
+    return {200: {"model": ShownChange, "description": description, "content": content}}
+
+
+@executions.route_for(
+    "GET",
+    "/{execution_id}/stream",
+    role=Role.VIEWER,
+    answers=(404,),
+    status_code=200,
+    response_class=EventStream,
+    responses=_streamed("Server-sent events; the `data` of each is this, as JSON.")
+    | {204: {"description": "Its end was told: do not come back."}},
+)
+async def stream(
+    execution_id: str,
+    request: Request,
+    web: WebDep,
+    caller: CallerDep,
+    last_event_id: LastEventId = None,
+    kind: Kinds = list(ChangeKind),  # noqa: B006 - FastAPI copies it
+    timeout_s: TimeoutS = None,
+) -> Response:
+    """Follow an execution: how it stands and what it has logged, then each change, until its end.
+
+    Server-sent events named `state`, `progress` and `log`. Each log line comes exactly once, before
+    the state that ends the attempt that logged it. With `Last-Event-ID`, which browsers send by
+    themselves, a stream that broke off goes on where it was, in any process.
+    """
+    web.streams.check_room()
+
+    def step() -> Any:
+        found = read(web, caller, execution_id)
+        return found, web.masks.secrets(found)
+
+    place = Place.read(last_event_id)
+    found, secrets = await web.call(step)
+    if place.over and place.is_at(found):
+        return Response(status_code=204)
+    source = ExecutionSource(web, found, secrets=secrets, kinds=frozenset(kind), place=place)
+    return EventStream(source, web=web, request=request, timeout_s=timeout_s)
