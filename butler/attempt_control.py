@@ -43,6 +43,7 @@ class AttemptControl:
         "_wakers",
         "reason",
         "slots_taken",
+        "traceparent",
     )
 
     def __init__(self) -> None:
@@ -54,6 +55,8 @@ class AttemptControl:
         self._told: tuple[float, object] | None = None
         self._lines: LogBuffer | None = None
         self.reason: str | None = None
+        self.traceparent: str | None = None
+        """The span it runs in, once a middleware has said so; W3C's header."""
         self.slots_taken: Callable[[], int] | None = None
         """Set by a worker: how many slots it has if all are taken, else 0."""
 

@@ -98,8 +98,15 @@ class TaskContext(Producer):
 
     @property
     def traceparent(self) -> str | None:
-        """The trace it was enqueued in, as W3C's header has it; None where there was none."""
+        """The span of the attempt before, or of the enqueue; W3C's header, None where untraced.
+
+        What it is set to is told to the next attempt, if there is one.
+        """
         return self._claimed.traceparent
+
+    @traceparent.setter
+    def traceparent(self, own: str | None) -> None:
+        self._control.traceparent = own
 
     @property
     def max_attempts(self) -> int:

@@ -15,6 +15,7 @@ them always disagree after a crash, and the table that could be tested does not 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from butler.executions import TERMINAL, AttemptOutcome, ErrorRecord, ExecutionStatus
@@ -112,7 +113,8 @@ class Transition:
     ``status`` is what the row becomes unless a cancel was requested meanwhile: then everything
     but a success becomes cancelled. ``delay_s`` counts from the ledger's now and sets ``run_at``
     for scheduled and retrying. ``result`` is JSON text. ``alone`` says that the next attempt runs
-    in a process of its own. ``reason`` is shown to people who ask why it waits.
+    in a process of its own. ``reason`` is shown to people who ask why it waits. ``traceparent`` is
+    the attempt's own trace: the row's from now on, where it is set and the attempt did not succeed.
     """
 
     execution_id: str
@@ -127,6 +129,7 @@ class Transition:
     reason: str | None = None
     alone: bool = False
     crashes: int = 0
+    traceparent: str | None = None
 
     def __post_init__(self) -> None:
         if self.status not in MOVES[_S.RUNNING]:
@@ -136,6 +139,11 @@ class Transition:
 def is_error(transition: Transition) -> bool:
     """Whether statistics group its error with others."""
     return transition.outcome in ERRORS and transition.error is not None
+
+
+def traced(transition: Transition, traceparent: str | None) -> Transition:
+    """The same end, told with the attempt's own trace; None where nobody traces."""
+    return transition if traceparent is None else replace(transition, traceparent=traceparent)
 
 
 def succeed(claimed: ClaimedAttempt, *, result: str | None) -> Transition:

@@ -19,7 +19,7 @@ from butler.enqueueing import (
     plan_of_definition,
     plan_of_spec,
 )
-from butler.errors import UnknownTask
+from butler.errors import InvalidOption, UnknownTask
 from butler.extending import Extensible
 from butler.handles import Handle
 from butler.operating import Operator
@@ -77,7 +77,7 @@ class Placer(Producer, Operator, Extensible):
         Raises what `enqueue` raises before it writes; running it may raise what the docs list.
         """
         order = Order(task=task, request=request, options=options)
-        execution, _ = self._prepared(order, None)
+        execution = self._drafted(order)
         return statement_of(execution, storage=self.storage, placeholders=placeholders)
 
     def place(self, orders: Sequence[Order]) -> list[Handle[Any]]:
@@ -215,6 +215,22 @@ class Placer(Producer, Operator, Extensible):
 
     def _prepared(self, order: Order, parent: Parent | None) -> tuple[NewExecution, Plan]:
         return self._prepare([order], parent)[0]
+
+    def _drafted(self, order: Order) -> NewExecution:
+        """What would be written, once the middleware has seen it."""
+        drafts: list[NewExecution] = []
+
+        def draft(orders: Sequence[Order]) -> list[Handle[Any]]:
+            prepared = self._prepare(orders, None)
+            drafts[:] = [execution for execution, _ in prepared]
+            return [Handle(self, made.id, result=plan.result) for made, plan in prepared]
+
+        self._chain.enqueue([order], draft)
+        if not drafts:
+            raise InvalidOption(
+                f"no statement for {order.task_name}: a middleware kept it from being enqueued"
+            )
+        return drafts[0]
 
     def _recipe(self, task: Any) -> _Recipe:
         spec = self._spec_of(task)

@@ -3,8 +3,9 @@
 A middleware, so that an application without it pays nothing and loads nothing. The enqueue's span
 travels in the execution's row as W3C's traceparent. The first attempt of what the application
 enqueued continues that trace: the gap between the two spans is the time on the queue. Retries, and
-what tasks enqueue, begin traces of their own with a link to the span of their enqueue, because they
-may come hours later and in thousands, and a trace that never ends cannot be looked at.
+what tasks enqueue, begin traces of their own with a link, because they may come hours later and in
+thousands, and a trace that never ends cannot be looked at. A child is linked to its enqueue, and a
+retry to the attempt before: one that does not succeed leaves its span in the row with its end.
 
 Attributes follow the semantic conventions for messaging: ``enqueue <task>`` is the
 producer's span, ``run <task>`` the consumer's.
@@ -12,6 +13,7 @@ producer's span, ``run <task>`` the consumer's.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +21,7 @@ from butler.errors import DefinitionError
 from butler.results import Again, Failure, outcome_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterator, Sequence
 
     from opentelemetry.trace import Span, SpanContext, TracerProvider
 
@@ -93,24 +94,27 @@ class Tracing:
             self._note(span, returned)
             return returned
 
-    def _attempt_span(self, context: TaskContext) -> AbstractContextManager[Span]:
+    @contextmanager
+    def _attempt_span(self, context: TaskContext) -> Iterator[Span]:
         trace = self._trace
-        enqueued = self._from_header(context.traceparent)
+        before = self._from_header(context.traceparent)
         # An empty context: whatever span this thread may be in is not the attempt's parent.
         within, links = trace.set_span_in_context(trace.INVALID_SPAN), []
-        if enqueued is not None:
+        if before is not None:
             kind = _kind_of_link(context)
             if kind is None:
-                within = trace.set_span_in_context(trace.NonRecordingSpan(enqueued))
+                within = trace.set_span_in_context(trace.NonRecordingSpan(before))
             else:
-                links = [trace.Link(enqueued, {"butler.link": kind})]
-        return self._tracer.start_as_current_span(
+                links = [trace.Link(before, {"butler.link": kind})]
+        with self._tracer.start_as_current_span(
             f"run {context.task}",
             context=within,
             kind=trace.SpanKind.CONSUMER,
             links=links,
             attributes=_attempt_attributes(context),
-        )
+        ) as span:
+            context.traceparent = _to_header(span.get_span_context())
+            yield span
 
     def _note(self, span: Span, returned: Any) -> None:
         """What a task returned may be a failure, or a wish to run again."""

@@ -11,6 +11,8 @@ from butler.storage.records import ExecutionQuery
 
 S = ExecutionStatus
 O = AttemptOutcome  # noqa: E741
+ENQUEUED = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+ATTEMPTED = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 def test_a_success_keeps_its_result(ledger):
@@ -28,6 +30,33 @@ def test_a_result_is_any_json_value(ledger, text, value):
     claimed = ledger.running()
     ledger.done(lifecycle.succeed(claimed, result=text))
     assert value == ledger.get(claimed.id).result
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        fail_or_retry,
+        lambda claimed: lifecycle.reschedule(claimed, delay_s=0, reason=None),
+        lambda claimed: lifecycle.hand_back(claimed, reason="its worker shut down"),
+    ],
+)
+def test_the_next_attempt_learns_the_trace_of_the_one_before(ledger, end):
+    first = ledger.running(traceparent=ENQUEUED)
+    ledger.done(lifecycle.traced(end(first), ATTEMPTED))
+    ledger.stage()
+    [second] = ledger.won(first.id)
+    assert second.traceparent == ATTEMPTED
+    ledger.done(lifecycle.traced(end(second), None))
+    ledger.stage()
+    [third] = ledger.won(first.id)
+    assert third.traceparent == ATTEMPTED
+
+
+def test_an_attempt_that_says_no_trace_leaves_that_of_the_enqueue(ledger):
+    claimed = ledger.running(traceparent=ENQUEUED)
+    ledger.done(lifecycle.lose(claimed, reason="no heartbeat"))
+    [again] = ledger.won(claimed.id)
+    assert again.traceparent == ENQUEUED
 
 
 def test_a_success_at_the_first_try_is_one_attempt_when_read(ledger):

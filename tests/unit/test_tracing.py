@@ -14,11 +14,13 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from butler import Butler, RetryPolicy, TaskContext, TaskResult
+from butler import Butler, RetryPolicy, TaskContext, TaskResult, lifecycle
 from butler.errors import TaskFailed
 from butler.flushing import flush_traces
+from butler.ids import new_id, new_token
 from butler.log_lines import JsonLines
 from butler.monitoring.tracing import Tracing
+from butler.storage.records import Claim, WorkerRegistration
 
 
 @pytest.fixture
@@ -86,25 +88,52 @@ def test_an_attempt_continues_the_trace_of_its_enqueue(traced, provider, exporte
     assert enqueued.attributes["messaging.message.id"] == handle.id
 
 
-def test_a_retry_begins_a_trace_and_links_to_the_enqueue(traced, exporter):
-    @traced.task(retry=RetryPolicy(max_attempts=2, base_s=0))
+def test_a_retry_begins_a_trace_and_links_to_the_attempt_before(traced, exporter):
+    @traced.task(retry=RetryPolicy(max_attempts=3, base_s=0))
     def fetch(_: int, context: TaskContext) -> None:
-        if context.attempt == 1:
+        if context.attempt < 3:
             raise ConnectionError("away")
 
     run(traced, fetch.enqueue(1))
     found = spans(exporter)
-    [enqueued], [first, second] = found["enqueue fetch"], found["run fetch"]
-    assert (first.status.status_code, second.status.status_code) == (
+    [enqueued], [first, second, third] = found["enqueue fetch"], found["run fetch"]
+    assert (first.status.status_code, third.status.status_code) == (
         StatusCode.ERROR,
         StatusCode.UNSET,
     )
     assert first.events[0].attributes["exception.type"] == "ConnectionError"
-    assert second.parent is None
-    assert second.context.trace_id != enqueued.context.trace_id
-    [link] = second.links
-    assert link.context.span_id == enqueued.context.span_id
-    assert dict(link.attributes) == {"butler.link": "retry"}
+    assert first.parent.span_id == enqueued.context.span_id
+    for retry, before in ((second, first), (third, second)):
+        assert retry.parent is None
+        assert retry.context.trace_id != before.context.trace_id
+        [link] = retry.links
+        assert link.context.span_id == before.context.span_id
+        assert dict(link.attributes) == {"butler.link": "retry"}
+
+
+def test_a_retry_of_an_attempt_that_said_nothing_links_to_the_enqueue(traced, exporter):
+    @traced.task
+    def fetch(n: int) -> int:
+        return n
+
+    handle = fetch.enqueue(1)
+    worker = WorkerRegistration(
+        id=new_id(),
+        name="lost",
+        host="alpha",
+        pid=1,
+        supervisor_id="s",
+        queues=("default",),
+        tasks=("fetch",),
+        concurrency=1,
+    )
+    traced.storage.register_worker(worker)
+    claim = Claim(worker_id=worker.id, token=new_token(), ids=(handle.id,))
+    [claimed] = traced.storage.claim(claim).won
+    traced.storage.finish([lifecycle.lose(claimed, reason="its host is gone")])
+    run(traced, handle)
+    [enqueued], [second] = spans(exporter)["enqueue fetch"], spans(exporter)["run fetch"]
+    assert second.links[0].context.span_id == enqueued.context.span_id
 
 
 def test_a_child_begins_a_trace_and_links_to_where_its_parent_enqueued_it(traced, exporter):

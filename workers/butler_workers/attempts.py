@@ -148,7 +148,10 @@ def conclude_safely(attempt: Attempt, end: Returned | Raised) -> Transition | No
     A result whose own methods raise, say: the slot must survive it.
     """
     try:
-        return conclude(attempt, end, random=random.random())  # noqa: S311 - spreads retries
+        transition = conclude(attempt, end, random=random.random())  # noqa: S311 - spreads retries
+        if transition is None or attempt.control.traceparent is None:
+            return transition
+        return lifecycle.traced(transition, attempt.control.traceparent)
     except Exception as error:
         logger.exception("attempt.not_concluded id=%s", attempt.claimed.id)
         return lifecycle.fail(attempt.claimed, error=describe_error(error))

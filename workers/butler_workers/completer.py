@@ -278,8 +278,14 @@ def _log_end(ending: Ending, item: Finished) -> None:
             attempt=ending.claimed.attempt,
             **({"error": f"{error.type}: {error.message}"} if error else {}),
             **({"rejected": item.rejected} if item.rejected else {}),
-            **({"trace_id": trace[3:35]} if (trace := ending.claimed.traceparent) else {}),
+            **({"trace_id": trace[3:35]} if (trace := _trace_of(ending)) else {}),
         )
+
+
+def _trace_of(ending: Ending) -> str | None:
+    """The attempt's own trace, or else the one it came from."""
+    own = None if ending.attempt is None else ending.attempt.control.traceparent
+    return own or ending.claimed.traceparent
 
 
 def _log_zombie(ending: Ending, item: Finished) -> None:

@@ -123,6 +123,8 @@ def _end(rows: RowTable, row: Row, *, transition: Transition, now: datetime) -> 
     row.crashes = transition.crashes
     row.alone = transition.alone
     row.error = error
+    if transition.traceparent is not None and status is not _S.SUCCEEDED:
+        row.new = replace(row.new, traceparent=transition.traceparent)
     if status in TERMINAL:
         row.finished_at = now
         row.result = transition.result if status is _S.SUCCEEDED else None

@@ -226,7 +226,7 @@ def _successes(transitions: Sequence[Transition]) -> dict[str, str]:
     return _fences(transitions) | {"results": literals.texts([t.result for t in transitions])}
 
 
-def _ends(transitions: Sequence[Transition]) -> dict[str, str]:
+def _ends(transitions: Sequence[Transition]) -> dict[str, str | None]:
     errors = [None if t.error is None else json.dumps(t.error.to_json()) for t in transitions]
     known = [_fingerprint(t) for t in transitions]
     return _successes(transitions) | {
@@ -239,6 +239,7 @@ def _ends(transitions: Sequence[Transition]) -> dict[str, str]:
         "alone": literals.flags([t.alone for t in transitions]),
         "crashes": literals.numbers([t.crashes for t in transitions]),
         "fingerprints": literals.texts([None if each is None else each.id for each in known]),
+        "traceparents": literals.optional([t.traceparent for t in transitions]),
         "places": literals.texts([None if each is None else each.place for each in known]),
     }
 

@@ -230,6 +230,7 @@ def _arguments(new: NewExecution) -> dict[str, tuple[str, str | None]]:
         "tags": ("text[]", literals.texts(new.tags) if new.tags else None),
         "parent_id": ("uuid", new.parent_id),
         "fingerprint": ("text", new.fingerprint or ""),
+        "traceparent": ("text", new.traceparent),
     }
 
 

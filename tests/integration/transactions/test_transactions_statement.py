@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -245,3 +246,40 @@ def test_the_error_for_an_unknown_task_says_what_is_known(connection, announced)
     with pytest.raises(psycopg.errors.InvalidParameterValue) as caught:
         call(connection, "'Shop'")
     assert caught.value.diag.message_hint.endswith("Known: Bill, Ship")
+
+
+# Traces
+
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+class Traced:
+    """Middleware that gives every order a trace."""
+
+    def enqueue(self, orders, call_next):
+        return call_next([replace(order, traceparent=TRACE) for order in orders])
+
+
+def test_what_is_enqueued_in_a_transaction_carries_its_trace(butler, ship, connection):
+    butler.add_middleware(Traced())
+    ship.enqueue(Order(n=1), transaction=connection)
+    ship.enqueue(Order(n=2), transaction=connection, unique_key="k", delay_s=60)
+    ship.enqueue(Order(n=3), transaction=connection, unique_key="k", delay_s=60, replace=True)
+    connection.execute(*ship.statement(Order(n=4), placeholders="%s"))
+    connection.execute(
+        "SELECT butler.enqueue(task => 'ship', request => '{}', fingerprint => '', queue => 'q', "
+        "priority => 'low', max_attempts => 1, traceparent => %s)",
+        (TRACE,),
+    )
+    found = connection.execute("SELECT traceparent FROM butler.executions").fetchall()
+    assert found == [(TRACE,)] * 4
+
+
+def test_a_middleware_that_keeps_an_order_leaves_no_statement(butler, ship):
+    class Keeps:
+        def enqueue(self, orders, call_next):
+            return [butler.handle(order.task_name) for order in orders]
+
+    butler.add_middleware(Keeps())
+    with pytest.raises(InvalidOption, match="a middleware kept it"):
+        ship.statement(Order(n=1))

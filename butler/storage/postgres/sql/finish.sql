@@ -14,10 +14,11 @@ WITH fenced AS MATERIALIZED (
         %(ids)s::uuid[], %(attempts)s::integer[], %(tokens)s::uuid[], %(statuses)s::text[],
         %(outcomes)s::text[], %(counted)s::boolean[], %(delays_s)s::double precision[],
         %(results)s::text[], %(errors)s::text[], %(reasons)s::text[], %(alone)s::boolean[],
-        %(crashes)s::smallint[], %(fingerprints)s::text[], %(places)s::text[]
+        %(crashes)s::smallint[], %(fingerprints)s::text[], %(places)s::text[],
+        %(traceparents)s::text[]
     ) AS t (
         id, attempt, claim_token, wanted, outcome, counted, delay_s, result, error, reason, alone,
-        crashes, fingerprint, place
+        crashes, fingerprint, place, traceparent
     )
     CROSS JOIN LATERAL (
         SELECT
@@ -97,6 +98,10 @@ SET status = ending.status,
     crashes = ending.crashes,
     alone = ending.alone,
     reason = CASE WHEN ending.finished THEN NULL ELSE ending.reason END,
+    traceparent = CASE
+        WHEN ending.status = 'succeeded' THEN e.traceparent
+        ELSE coalesce(ending.traceparent, e.traceparent)
+    END,
     worker_id = CASE WHEN ending.finished THEN e.worker_id END,
     started_at = CASE WHEN ending.finished THEN e.started_at END,
     finished_at = CASE WHEN ending.finished THEN now() END,
