@@ -10,7 +10,7 @@ from butler import masking
 from butler.masking import Masker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from butler.app import Butler
     from butler.executions import ErrorRecord, Execution
@@ -63,6 +63,18 @@ class Masks:
     def text(self, text: str | None, secrets: frozenset[str]) -> str | None:
         """A text without these secrets."""
         return _text(text, secrets)
+
+    def quoted(self, quotes: Sequence[tuple[str, str]]) -> list[str | None]:
+        """Texts that quote executions, as (id, text), without the secrets of those.
+
+        None where the execution is gone, because what was secret of it is not known any more.
+        """
+        ids = list({id_ for id_, _ in quotes})
+        executions = self._butler.storage.get_many(ids) if ids else []
+        secrets = {each.id: self.secrets(each) for each in executions}
+        return [
+            masking.without(text, secrets[id_]) if id_ in secrets else None for id_, text in quotes
+        ]
 
     def lines(self, lines: Iterable[LogLine], secrets: frozenset[str]) -> list[LogLine]:
         """What was logged, without these secrets."""
