@@ -7,12 +7,12 @@ if one is missing, tests fail.
 
 from __future__ import annotations
 
-import itertools
 import logging
 import os
 from contextlib import contextmanager
 
 import pytest
+from databases import Databases
 
 
 @pytest.fixture(autouse=True)
@@ -68,26 +68,20 @@ def redis_url(services):
 
 
 @pytest.fixture(scope="session")
-def template_database(services):
-    """The name of a migrated database that nobody connects to, to make the tests' databases of."""
-    from butler.storage.migrate import migrate
-
-    name = "butler_template"
-    _as_superuser(services, f"CREATE DATABASE {name}")
-    migrate(_url_of(services, name))
-    return name
+def databases(services):
+    """Migrated databases without rows: takes and gives them back."""
+    return Databases(services.database_url)
 
 
 @pytest.fixture(scope="session")
-def new_database(services, template_database):
-    """Makes migrated databases without rows, each dropped at the end of its ``with``."""
+def new_database(databases):
+    """Makes migrated databases without rows, each gone at the end of its ``with``."""
 
     @contextmanager
     def make():
-        name = f"test_{next(_numbers)}"
-        _as_superuser(services, f"CREATE DATABASE {name} TEMPLATE {template_database}")
-        yield _url_of(services, name)
-        _as_superuser(services, f"DROP DATABASE {name} WITH (FORCE)")
+        url = databases.take()
+        yield url
+        databases.give_back(url)
 
     return make
 
@@ -97,17 +91,3 @@ def database_url(new_database):
     """The URL of a migrated database without rows, this test's own; dropped afterwards."""
     with new_database() as url:
         yield url
-
-
-_numbers = itertools.count(1)
-
-
-def _url_of(services, database):
-    return services.database_url.replace("@/butler?", f"@/{database}?")
-
-
-def _as_superuser(services, statement):
-    import psycopg
-
-    with psycopg.connect(services.database_url, autocommit=True) as connection:
-        connection.execute(statement)

@@ -7,14 +7,12 @@ empty storage at each call.
 from __future__ import annotations
 
 import importlib
-import itertools
 import os
 
 import pgbouncer
 import pytest
 from ledger_driver import LedgerDriver
-
-_numbers = itertools.count(1)
+from schemas import Schemas
 
 
 def _memory(request):
@@ -27,7 +25,7 @@ def _postgres(request):
     from butler.storage.postgres import PostgresStorage
 
     url, schema = request.getfixturevalue("empty_schema")
-    return PostgresStorage(url, schema=schema, migrate="auto")
+    return PostgresStorage(url, schema=schema)
 
 
 def _pooled(request):
@@ -35,7 +33,7 @@ def _pooled(request):
 
     _, schema = request.getfixturevalue("empty_schema")
     url = request.getfixturevalue("pooled_url")
-    return PostgresStorage(url, schema=schema, migrate="auto")
+    return PostgresStorage(url, schema=schema)
 
 
 def _yours(request):
@@ -69,15 +67,17 @@ def pooled_url(services, tmp_path_factory):
         yield url
 
 
-@pytest.fixture
-def empty_schema(services):
-    """A database's URL and a schema of this test's own: six times faster than a new database."""
-    import psycopg
+@pytest.fixture(scope="session")
+def schemas(services):
+    """Migrated schemas without rows, in one database."""
+    return Schemas(services.database_url)
 
-    schema = f"conformance_{next(_numbers)}"
-    yield services.database_url, schema
-    with psycopg.connect(services.database_url, autocommit=True) as connection:
-        connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
+
+@pytest.fixture
+def empty_schema(schemas):
+    """A database's URL and the name of a migrated schema without rows."""
+    yield schemas.url, schemas.take()
+    schemas.give_back()
 
 
 @pytest.fixture

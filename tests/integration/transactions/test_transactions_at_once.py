@@ -212,10 +212,9 @@ def test_what_somebody_else_says_on_the_channel_is_news_and_no_error(
     listener.close()
 
 
-def test_another_ledger_is_not_listened_to(butler, services, template_database, caplog):
+def test_another_ledger_is_not_listened_to(butler, new_database, caplog):
     heard = []
-    url = services.database_url.replace("@/butler?", f"@/{template_database}?")
-    with caplog.at_level(logging.WARNING, "butler.storage"):
+    with new_database() as url, caplog.at_level(logging.WARNING, "butler.storage"):
         listener = new_listener(butler.storage, url, heard.append)
         listener.start()
         until(lambda: not listener._thread.is_alive())

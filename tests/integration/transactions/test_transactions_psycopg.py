@@ -139,20 +139,13 @@ def test_autocommit_without_a_transaction_is_refused_with_the_remedy(butler, shi
     assert len(ids(butler)) == 1
 
 
-def test_another_database_is_refused_also_where_it_has_a_copy_of_this_ledger(
-    ship, services, template_database, database_url
-):
-    copy = database_url.rpartition("?")[0] + "_copy"
-    name = copy.rpartition("/")[2]
-    with psycopg.connect(services.database_url, autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name} TEMPLATE {template_database}")
-    url = copy + "?" + database_url.rpartition("?")[2]
-    with psycopg.connect(url) as connection:
+def test_another_database_is_refused_also_where_it_has_a_copy_of_this_ledger(ship, new_database):
+    # Both were made of one template, so they even have the ledger's id in common.
+    with new_database() as copy, psycopg.connect(copy) as connection:
+        name = connection.info.dbname
         with pytest.raises(TransactionRefused, match=rf"another database \({name}.*nothing was"):
             ship.enqueue(Order(), transaction=connection)
         assert connection.execute("SELECT count(*) FROM butler.executions").fetchone() == (0,)
-    with psycopg.connect(services.database_url, autocommit=True) as admin:
-        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def test_a_database_without_a_ledger_is_refused_and_its_transaction_goes_on(ship, services):
