@@ -34,8 +34,8 @@ _LONGEST = 200
 class Role(StrEnum):
     """What a caller may do: each role may do what the one before it may.
 
-    A viewer looks. An operator also enqueues, cancels, retries, deletes, and steers recurring jobs
-    and queues. An admin also gives tokens and reads the audit log.
+    A viewer looks. An operator also enqueues, cancels, retries, deletes, and steers recurring jobs,
+    queues, limits and alerts. An admin also gives tokens and reads the audit log.
     """
 
     VIEWER = "viewer"

@@ -17,6 +17,7 @@ ButlerError
 ├── StaleUpdate              somebody else changed the recurring job or alert rule since it was read
 ├── AlertNotFound            no alert has this id (also a LookupError)
 ├── AlertRuleNotFound        no alert rule has this name (also a LookupError)
+├── AlertRuleExists          another alert rule has this name
 ├── DeliveryFailed           a message could not be delivered through an alert channel
 ├── TokenNotFound            no API token has this name or id (also a LookupError)
 ├── TokenExists              another API token has this name
@@ -173,6 +174,14 @@ class AlertRuleNotFound(ButlerError, LookupError):
     def __init__(self, name: str, known: Iterable[str] = ()) -> None:
         self.name = name
         super().__init__(f"no alert rule named {name!r}{did_you_mean(name, known)}")
+
+
+class AlertRuleExists(ButlerError):
+    """Another alert rule has this name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"there is an alert rule named {name!r} already: update it")
 
 
 class DeliveryFailed(ButlerError):

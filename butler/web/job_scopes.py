@@ -1,4 +1,4 @@
-"""Which recurring jobs exist for a caller with a scope."""
+"""Which recurring jobs and tasks exist for a caller with a scope."""
 
 from __future__ import annotations
 
@@ -27,6 +27,12 @@ def job_for(web: Web, caller: Caller, job: str) -> RecurringJob:
 def is_visible(web: Web, caller: Caller, job: RecurringJob) -> bool:
     """Whether what the job makes is in the caller's scope."""
     return _holds(web, caller, task=job.task, queue=job.queue, tags=job.tags)
+
+
+def is_task_visible(web: Web, caller: Caller, task: str) -> bool:
+    """Whether what that task makes, unless it is told otherwise, is in the caller's scope."""
+    known = caller.scope.everything or web.butler.definition_of(task) is not None
+    return known and _holds(web, caller, task=task, queue=None, tags=())
 
 
 def check_may_be(web: Web, caller: Caller, *, task: str, options: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from butler.app import Butler
     from butler.executions import ErrorRecord, Execution
+    from butler.monitoring.alerts.alert import Alert
     from butler.recurring import RecurringJob
     from butler.storage.logs import LogLine
 
@@ -81,6 +82,15 @@ class Masks:
         if not secrets:
             return list(lines)
         return [replace(line, message=masking.without(line.message, secrets)) for line in lines]
+
+    def alerts(self, alerts: Sequence[Alert]) -> list[Alert]:
+        """Alerts, in whose likely causes no secret of an execution stands."""
+        told = [(a.execution_id, a.cause) for a in alerts if a.execution_id is not None]
+        causes = iter(self.quoted(told))
+        return [
+            alert if alert.execution_id is None else replace(alert, cause=next(causes) or "")
+            for alert in alerts
+        ]
 
     def job(self, job: RecurringJob) -> RecurringJob:
         """The job with its request masked."""

@@ -57,6 +57,7 @@ UNKNOWN_OUTCOME = _kind("unknown-outcome", 503, "Whether it was written could no
 UNAVAILABLE = _kind("unavailable", 503, "A server that Butler needs does not answer")
 TOO_MANY_STREAMS = _kind("too-many-streams", 503, "This process has no room for another stream")
 NOT_AUDITED = _kind("not-audited", 503, "It was done, but could not be written to the audit log")
+NOT_DELIVERED = _kind("not-delivered", 502, "An alert channel did not take a message")
 INTERNAL = _kind("internal", 500, "Something is wrong with Butler")
 
 # More special classes first.
@@ -68,12 +69,16 @@ _OF_ERROR: tuple[tuple[type[Exception], ProblemKind], ...] = (
     (errors.TaskNotBound, UNKNOWN_TASK),
     (errors.ExecutionNotFound, NOT_FOUND),
     (errors.RecurringJobNotFound, NOT_FOUND),
+    (errors.AlertNotFound, NOT_FOUND),
+    (errors.AlertRuleNotFound, NOT_FOUND),
     (errors.TokenNotFound, NOT_FOUND),
     (errors.IllegalTransition, ILLEGAL_TRANSITION),
     (errors.UniqueKeyBusy, BUSY),
     (errors.RecurringJobExists, EXISTS),
+    (errors.AlertRuleExists, EXISTS),
     (errors.TokenExists, EXISTS),
     (errors.StaleUpdate, STALE),
+    (errors.DeliveryFailed, NOT_DELIVERED),
     (errors.EnqueueUnknown, UNKNOWN_OUTCOME),
     (errors.StorageUnavailable, UNAVAILABLE),
     (errors.QueueUnavailable, UNAVAILABLE),

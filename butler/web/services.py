@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from butler.app import Butler
+    from butler.monitoring.health.verdict import HealthReport
     from butler.storage.monitoring_records import LedgerPicture
     from butler.web.callers import Authenticate
     from butler.web.options import WebOptions
@@ -36,6 +37,7 @@ class Web:
         self.audit = AuditTrail(butler)
         self.masks = Masks(butler, names=options.secret_names)
         self.picture = Shared(butler, self._look)
+        self.health = Shared(butler, self._report)
         self.streams = OpenStreams()
 
     async def call(self, step: Callable[[], T]) -> T:
@@ -44,6 +46,9 @@ class Web:
 
     def _look(self) -> LedgerPicture:
         return self.butler.storage.picture()
+
+    def _report(self) -> HealthReport:
+        return self.butler.health.report()
 
 
 def web_of(request: Request) -> Web:

@@ -49,6 +49,8 @@ class Alerts:
         """
         if not 1 <= limit <= MAX_PAGE:
             raise InvalidOption(f"limit must be in 1..{MAX_PAGE}, got {limit!r}")
+        if cursor is not None and not is_id(cursor):
+            raise InvalidOption(f"cursor must be the next_cursor of a page, got {cursor!r}")
         query = AlertQuery(
             states=_states(state), rule=rule, subject=subject, after=cursor, limit=limit
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack
 
 from butler.durations import seconds
 from butler.errors import (
+    AlertRuleExists,
     AlertRuleNotFound,
     InvalidOption,
     StaleUpdate,
@@ -14,6 +15,7 @@ from butler.errors import (
 )
 from butler.monitoring.alerts.built_in import BUILT_IN, BY_NAME
 from butler.monitoring.alerts.rule import AlertRule, RuleKind, Severity
+from butler.option_texts import check_texts
 from butler.storage.values import text_refusal
 
 if TYPE_CHECKING:
@@ -69,16 +71,13 @@ class AlertRules:
     def create(self, name: str, kind: str, **options: Unpack[RuleOptions]) -> AlertRule:
         """Add a rule; what is not given is as in the built-in rule of its kind.
 
-        Raises `InvalidOption`, also where the name is taken.
+        Raises `InvalidOption`, and `AlertRuleExists` where the name is taken.
         """
         if not 1 <= len(name) <= MAX_NAME or text_refusal(name):
             raise InvalidOption(f"a rule's name must be 1 to {MAX_NAME} characters, got {name!r}")
-        wanted = _member(RuleKind, "kind", kind)
-        defaults = next((rule for rule in BUILT_IN if rule.kind is wanted), None)
-        base = defaults or AlertRule(name=name, kind=wanted)
-        rule = _changed(replace(base, name=name, built_in=False, description=""), options)
+        rule = _changed(default_rule(name, _member(RuleKind, "kind", kind)), options)
         if name in BY_NAME or not self._butler.storage.write_alert_rule(rule, version=0):
-            raise InvalidOption(f"there is a rule named {name!r} already: update it")
+            raise AlertRuleExists(name)
         return self.get(name)
 
     def update(
@@ -104,6 +103,14 @@ class AlertRules:
         deleted = self._butler.storage.delete_alert_rule(name)
         if not deleted and name not in BY_NAME:
             raise AlertRuleNotFound(name, [rule.name for rule in self.list()])
+
+
+def default_rule(name: str, kind: RuleKind) -> AlertRule:
+    """The rule of that name as it is while nobody has said anything about it."""
+    if name in BY_NAME:
+        return BY_NAME[name]
+    base = next((rule for rule in BUILT_IN if rule.kind is kind), AlertRule(name=name, kind=kind))
+    return replace(base, name=name, built_in=False, description="")
 
 
 def rules_of(storage: Storage) -> Rules:
@@ -132,7 +139,7 @@ def _checked(name: str, value: Any) -> Any:
             return None
         return seconds(name, value)
     if name in _NAMES:
-        return tuple(str(each) for each in value)
+        return check_texts(name, value, max_chars=MAX_NAME)
     match name:
         case "severity":
             return _member(Severity, name, value)
