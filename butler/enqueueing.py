@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from butler.errors import InvalidOption
@@ -99,7 +99,10 @@ def limit_keys_of_spec(spec: TaskSpec, request: Any) -> LimitKeys | None:
     """Under which limits' names a request falls, a validated one; None for the task's own."""
     concurrency = _limit_key(spec.options.concurrency_key, request)
     rate = _limit_key(spec.options.rate_key, request)
-    return LimitKeys(concurrency=concurrency, rate=rate) if concurrency or rate else None
+    computed = spec.options.computes_limit_keys
+    if not (concurrency or rate or computed):
+        return None
+    return LimitKeys(concurrency=concurrency, rate=rate, computed=computed)
 
 
 def _limit_key(key: LimitKey | None, request: Any) -> str | None:
@@ -108,7 +111,7 @@ def _limit_key(key: LimitKey | None, request: Any) -> str | None:
 
 
 def limit_keys_of_definition(definition: TaskDefinition) -> LimitKeys | None:
-    """The names where the code is elsewhere; what that would compute falls under the task's own."""
+    """The names where the code is elsewhere; what that computes is computed before it starts."""
     concurrency = definition.options.get("concurrency_key")
     rate = definition.options.get("rate_key")
     return LimitKeys(concurrency=concurrency, rate=rate) if concurrency or rate else None
@@ -164,8 +167,8 @@ class Mould:
         if self._unique_key is not None:
             unique_key = self._unique_key
         if self._concurrency_key is not None:
-            rate = limit_keys.rate if limit_keys else None
-            limit_keys = LimitKeys(concurrency=self._concurrency_key, rate=rate)
+            known = limit_keys or LimitKeys()
+            limit_keys = replace(known, concurrency=self._concurrency_key)
         return NewExecution(
             id=new_id() if execution_id is None else execution_id,
             request=request,

@@ -77,15 +77,21 @@ class LimitRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitKeys:
-    """Under which names one execution falls, where code made them of its request."""
+    """Under which names one execution falls; None where that is the task's own.
+
+    ``computed`` once code has seen its request: of a task that computes keys, no execution starts
+    before that (`LimitStorage.note_limit_keys`).
+    """
 
     concurrency: str | None = None
     rate: str | None = None
+    computed: bool = False
 
-    def to_json(self) -> dict[str, str]:
+    def to_json(self) -> dict[str, Any]:
         """The form the ledger keeps."""
         pairs = {"concurrency": self.concurrency, "rate": self.rate}
-        return {part: name for part, name in pairs.items() if name is not None}
+        said = {part: name for part, name in pairs.items() if name is not None}
+        return {**said, "computed": True} if self.computed else said
 
 
 def parse_rate(text: object, burst: int | None = None) -> Rate:

@@ -162,6 +162,11 @@ class TaskOptions:
             max_concurrency=self.max_concurrency, rate=self.rate, rate_burst=self.rate_burst
         )
 
+    @property
+    def computes_limit_keys(self) -> bool:
+        """Whether only code can tell under which limits' names a request falls."""
+        return callable(self.concurrency_key) or callable(self.rate_key)
+
     def max_attempts(self, defaults: TaskDefaults) -> int:
         """How often it is tried, the first time included."""
         return self.retry.max_attempts if "retry" in self.stated else defaults.max_attempts
@@ -185,9 +190,18 @@ class TaskOptions:
             "concurrency_key": None if callable(self.concurrency_key) else self.concurrency_key,
             "rate_key": None if callable(self.rate_key) else self.rate_key,
             "retention_days": self.retention_days,
-            "limit": None if self.limit.says_nothing else self.limit.to_json(),
+            "limit": self._limit_form(),
             "aliases": list(self.aliases),
         }
+
+    def _limit_form(self) -> dict[str, Any] | None:
+        """What the ledger needs to know: the rule, and which of its keys only code can make."""
+        if self.limit.says_nothing:
+            return None
+        keys = {"concurrency": self.concurrency_key, "rate": self.rate_key}
+        plain = {part: key for part, key in keys.items() if isinstance(key, str)}
+        form = self.limit.to_json() | ({"keys": plain} if plain else {})
+        return form | ({"computed": True} if self.computes_limit_keys else {})
 
 
 def task_options(given: Mapping[str, Any], *, where: str) -> TaskOptions:

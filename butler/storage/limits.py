@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from butler.limiting import LimitRule
+    from butler.limiting import LimitKeys, LimitRule
 
 LimitPart = Literal["paused", "concurrency", "rate"]
+# A claim is also refused where only code can tell under which names an execution falls.
+WaitPart = Literal["paused", "concurrency", "rate", "keys"]
 LimitKind = Literal["task", "key", "queue"]
 HOLDERS_SHOWN = 10
 HOLDERS_NAMED = 3
@@ -29,7 +31,7 @@ class Wait:
     """What keeps a queued execution from starting, and for how long at least (rates know that)."""
 
     limit: str
-    part: LimitPart
+    part: WaitPart
     wait_s: float = 0.0
 
 
@@ -61,6 +63,18 @@ class Prospect:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MadeKeys:
+    """The names that code has made of one execution's request.
+
+    With a ``fingerprint`` they count only if it was enqueued under that schema, or nobody knows.
+    """
+
+    execution_id: str
+    keys: LimitKeys
+    fingerprint: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LimitRow:
     """One name: what code declared, what an operator gave, and how many run under it."""
 
@@ -82,6 +96,13 @@ class LimitStorage(Protocol):
 
     def pause_queue(self, queue: str, *, paused: bool) -> None:
         """From now on no attempt of this queue starts, or they may again."""
+        ...
+
+    def note_limit_keys(self, made: Sequence[MadeKeys]) -> None:
+        """Say under which names queued executions fall, where no producer could tell.
+
+        What a producer has named stays.
+        """
         ...
 
     def limits(self) -> list[LimitRow]:

@@ -8,14 +8,15 @@ from butler import lifecycle
 from butler.executions import ExecutionStatus
 from butler.ids import new_id, new_token
 from butler.limiting import LimitKeys, LimitRule, make_rule
+from butler.storage.limits import MadeKeys
 from butler.storage.records import Claim, TaskDefinition
 
 TWO = make_rule(max_concurrency=2)
 
 
-def declare(storage, name="Send Mail", **rule):
+def declare(storage, name="Send Mail", keys=None, **rule):
     limit = make_rule(**rule)
-    options = {"limit": None if limit.says_nothing else limit.to_json()}
+    options = {"limit": None if limit.says_nothing else limit.to_json() | (keys or {})}
     storage.register_tasks([TaskDefinition(name=name, options=options)])
 
 
@@ -197,3 +198,44 @@ def test_what_is_without_a_limit_is_claimed_beside_what_has_one(storage):
     reply = claim(storage, worker(storage), [*limited, *free])
     assert {won.id for won in reply.won} == {*free, limited[0]}
     assert storage.prospects([*free, new_id()]) == []
+
+
+def test_what_lacks_keys_that_only_code_can_make_starts_when_they_are_made(storage):
+    declare(storage, max_concurrency=1, keys={"computed": True})
+    named = LimitKeys(concurrency="customer:2")
+    ids = [*queue(storage, 2), *queue(storage, 1, limit_keys=named)]
+    worker_id, token = worker(storage), new_token()
+    reply = claim(storage, worker_id, ids, token)
+    assert [(item.wait.limit, item.wait.part) for item in reply.refused] == [
+        ("Send Mail", "keys")
+    ] * 3
+    assert storage.prospects(ids) == []
+    one = LimitKeys(concurrency="customer:1", computed=True)
+    storage.note_limit_keys([MadeKeys(execution_id=id_, keys=one) for id_ in ids])
+    reply = claim(storage, worker_id, ids, token)
+    assert {won.id: won.slots for won in reply.won} == {
+        ids[0]: ("customer:1",),
+        ids[2]: ("customer:2",),
+    }
+    assert [item.wait.limit for item in reply.refused] == ["customer:1"]
+
+
+def test_keys_made_for_another_schema_are_not_taken(storage):
+    declare(storage, max_concurrency=1, keys={"computed": True})
+    old, new = queue(storage, 1, fingerprint="old"), queue(storage, 1, fingerprint="new")
+    made = LimitKeys(computed=True)
+    storage.note_limit_keys(
+        [MadeKeys(execution_id=id_, keys=made, fingerprint="new") for id_ in (*old, *new)]
+    )
+    reply = claim(storage, worker(storage), [*old, *new])
+    assert [won.id for won in reply.won] == new
+    assert [item.wait.part for item in reply.refused] == ["keys"]
+
+
+def test_keys_that_are_plain_texts_hold_for_whoever_enqueued_without_them(storage):
+    for name in ("Send Mail", "Other"):
+        declare(storage, name, max_concurrency=1, keys={"keys": {"concurrency": "mail server"}})
+    ids = [*queue(storage, 1), *queue(storage, 1, task="Other")]
+    reply = claim(storage, worker(storage), ids)
+    assert [won.slots for won in reply.won] == [("mail server",)]
+    assert [item.wait.limit for item in reply.refused] == ["mail server"]

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from butler.storage.base import Storage
     from butler.storage.limits import Wait
     from butler.storage.records import Claimed, ClaimReply, Refused
+    from butler_workers.keyed_claims import KeyedClaims
     from butler_workers.lease import Lease
     from butler_workers.slots import Slots
 
@@ -74,6 +75,7 @@ class Fetcher:
         hand: Hand,
         slots: Slots,
         lease: Lease,
+        claims: KeyedClaims,
         queues: Sequence[str],
         on_claimed: Callable[[Sequence[Claimed]], None],
         on_alone: Callable[[str, str], None],
@@ -84,6 +86,7 @@ class Fetcher:
         self._hand = hand
         self._slots = slots
         self._lease = lease
+        self._claims = claims
         self._wake_keys = [WireKeys.wake(queue) for queue in queues]
         self._waker = clone_redis(wire.redis, timeout_s=IDLE_LOOK_S + 5)
         self._on_claimed = on_claimed
@@ -212,7 +215,7 @@ class Fetcher:
         """The ledger's decision; None when it did not come before this worker had to stop."""
         while True:
             try:
-                return self._storage.claim(claim)
+                return self._claims.claim(claim)
             except StorageUnavailable as error:
                 log_event(logger, logging.WARNING, "claim.repeating", error=error)
                 if self._stopping.wait(RETRY_PAUSE_S) or self._lease.lost:
@@ -253,8 +256,10 @@ class Fetcher:
         if not refused:
             return
         parks = self._parks.park(self._hand.worker_id, refused)
+        # What lacks its keys is for another worker: the scheduler offers it again within a second.
+        known = [park for park in parks if not park.startswith("keys:")]
         try:
-            self._parks.settle(self._storage, parks)
+            self._parks.settle(self._storage, known)
         except StorageUnavailable as error:
             # The scheduler looks as well, a little later.
             log_event(logger, logging.WARNING, "parks.not_settled", error=error)

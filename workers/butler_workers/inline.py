@@ -28,6 +28,7 @@ from butler.lifecycle import UNKNOWN_TASK
 from butler.storage.base import MAX_BATCH
 from butler.storage.records import Claim, WorkerRegistration
 from butler_workers.attempts import Attempt, Interrupt, hand_back_for_later
+from butler_workers.keyed_claims import KeyedClaims
 from butler_workers.life import lifespan_failed
 from butler_workers.notes import Notes
 from butler_workers.slots import Slots
@@ -58,6 +59,7 @@ class InlineWorker:
     def __init__(self, butler: Butler, *, max_attempts: int, skip: Skip | None = None) -> None:
         self._butler = butler
         self._storage = butler.storage
+        self._claims = KeyedClaims(butler.storage, butler.registry)
         self._id = new_id()
         self._left = self._max_attempts = max_attempts
         self._skip = skip
@@ -178,8 +180,13 @@ class InlineWorker:
 
     def _won(self, execution_id: str, *, solo: bool) -> Claimed | None:
         claim = Claim(worker_id=self._id, token=new_token(), ids=(execution_id,), solo=solo)
-        reply = self._storage.claim(claim)
-        self._kept.update({item.id: item.wait for item in reply.refused if item.wait is not None})
+        reply = self._claims.claim(claim)
+        for item in reply.refused:
+            if item.wait is None:
+                continue
+            if item.wait.part == "keys" and self._butler.registry.find(item.wait.limit) is None:
+                raise UnknownTask(item.wait.limit, self._butler.registry.names())
+            self._kept[item.id] = item.wait
         return next(iter(reply.won), None)
 
     def _count(self, attempt: Attempt) -> None:

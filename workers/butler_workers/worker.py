@@ -31,6 +31,7 @@ from butler_workers.colleagues import Colleagues
 from butler_workers.completer import Completer, Ending
 from butler_workers.enrolment import Enrolment
 from butler_workers.fetch import Fetcher
+from butler_workers.keyed_claims import KeyedClaims
 from butler_workers.lease import LEASE_S, Lease
 from butler_workers.life import Life
 from butler_workers.notes import Notes
@@ -133,6 +134,7 @@ class Worker:
             hand=self.hand,
             slots=self.slots,
             lease=self.lease,
+            claims=KeyedClaims(storage, butler.registry),
             queues=self._queues,
             on_claimed=self._claimed,
             on_alone=on_alone or self._run_alone_here,

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from butler.executions import ExecutionStatus
-from butler.limiting import QUEUE_PREFIX, LimitRule
+from butler.limiting import QUEUE_PREFIX, LimitKeys, LimitRule
 from butler.storage.limits import HOLDERS_SHOWN, LimitRow, Prospect, Wait
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from butler.clock import Clock
     from butler.limiting import Rate
-    from butler.storage.limits import LimitKind, LimitPart
+    from butler.storage.limits import LimitKind, LimitPart, MadeKeys, WaitPart
     from butler.storage.memory.rows import Row, RowTable
     from butler.storage.records import TaskDefinition
 
-    Applied = tuple[str, LimitPart, LimitRule]
+    Applied = tuple[str, WaitPart, LimitRule]
+
+
+NO_KEYS = LimitKeys()
 
 
 @dataclass(slots=True)
@@ -29,6 +32,8 @@ class _Limit:
     declared: LimitRule | None = None
     given: LimitRule | None = None
     paused_at: datetime | None = None
+    # What code says of its keys: those that are plain texts, and whether it computes others.
+    keys: LimitKeys = NO_KEYS
 
     @property
     def rule(self) -> LimitRule:
@@ -50,19 +55,29 @@ class LimitTable:
         if queue is not None and queue.paused_at is not None:
             yield QUEUE_PREFIX + row.new.queue, "paused", LimitRule()
         found: list[Applied] = []
-        keys = row.new.limit_keys
+        if task is not None and task.kind == "task":
+            if task.keys.computed and not (row.new.limit_keys or NO_KEYS).computed:
+                if not task.rule.says_nothing:
+                    yield row.new.task, "keys", LimitRule()
+            else:
+                found += self._of_task(task, row)
         parts: tuple[LimitPart, ...] = ("concurrency", "rate")
-        for part in parts:
-            if task is not None and task.kind == "task":
-                key = None if keys is None else getattr(keys, part)
-                own = self.known.get(key) if key is not None else None
-                given = own.given if own is not None and own.kind == "key" else None
-                found.append((key or row.new.task, part, _merged(task.rule, given)))
-            if queue is not None:
-                found.append((QUEUE_PREFIX + row.new.queue, part, queue.rule))
+        if queue is not None:
+            found += [(QUEUE_PREFIX + row.new.queue, part, queue.rule) for part in parts]
         for name, part, rule in sorted(found, key=lambda each: (each[1], each[0])):
             if (rule.max_concurrency if part == "concurrency" else rule.rate) is not None:
                 yield name, part, rule
+
+    def _of_task(self, task: _Limit, row: Row) -> Iterator[Applied]:
+        keys = row.new.limit_keys or NO_KEYS
+        names: dict[LimitPart, str | None] = {
+            "concurrency": keys.concurrency or task.keys.concurrency,
+            "rate": keys.rate or task.keys.rate,
+        }
+        for part, key in names.items():
+            own = self.known.get(key) if key is not None else None
+            given = own.given if own is not None and own.kind == "key" else None
+            yield key or row.new.task, part, _merged(task.rule, given)
 
     def holders(self, name: str) -> list[str]:
         """Running rows under a name that counts them."""
@@ -76,7 +91,7 @@ class LimitTable:
         """Take what the limits on a row ask for, or say which one keeps it."""
         spent = {}
         for name, part, rule in self.applied(row):
-            if part == "paused":
+            if part in ("paused", "keys"):
                 return Wait(limit=name, part=part)
             if rule.rate is not None and part == "rate":
                 wait_s = self._wait_s(name, rule.rate, now=now)
@@ -95,6 +110,8 @@ class LimitTable:
     def prospects(self, row: Row, *, now: float) -> Iterator[Prospect]:
         """What each limit says of a row now."""
         for name, part, rule in self.applied(row):
+            if part == "keys":
+                continue
             held_by = self.holders(name) if part == "concurrency" else []
             room, wait_s = 0, 0.0
             if part == "concurrency":
@@ -151,6 +168,18 @@ class MemoryLimits:
             known.paused_at = (known.paused_at or self._clock.now()) if paused else None
             self._limits.tidy(QUEUE_PREFIX + queue)
 
+    def note_limit_keys(self, made: Sequence[MadeKeys]) -> None:
+        """Say under which names queued executions fall, where no producer could tell."""
+        with self._lock:
+            for each in made:
+                row = self._rows.get(each.execution_id)
+                if row is None or row.status is not ExecutionStatus.QUEUED:
+                    continue
+                known = row.new.limit_keys or NO_KEYS
+                schemas = {each.fingerprint, row.new.fingerprint} - {None}
+                if not known.computed and len(schemas) < 2:
+                    row.new = replace(row.new, limit_keys=_joined(known, each.keys))
+
     def limits(self) -> list[LimitRow]:
         """Every name that has a rule, is paused, or under which something runs; by name."""
         with self._lock:
@@ -177,6 +206,7 @@ class MemoryLimits:
                 known = self._limits.known.setdefault(definition.name, _Limit("task"))
                 known.kind = "task"
                 known.declared = None if said is None else LimitRule.from_json(said)
+                known.keys = _keys_said(said or {})
                 self._limits.tidy(definition.name)
 
     def _limit_row(self, name: str) -> LimitRow:
@@ -194,3 +224,16 @@ class MemoryLimits:
 
 def _merged(*rules: LimitRule | None) -> LimitRule:
     return LimitRule.from_json(*(None if rule is None else rule.to_json() for rule in rules))
+
+
+def _keys_said(said: Mapping[str, Any]) -> LimitKeys:
+    return LimitKeys(**said.get("keys", {}), computed=bool(said.get("computed")))
+
+
+def _joined(known: LimitKeys, made: LimitKeys) -> LimitKeys:
+    return replace(
+        made,
+        concurrency=known.concurrency or made.concurrency,
+        rate=known.rate or made.rate,
+        computed=True,
+    )

@@ -12,6 +12,7 @@ from butler.storage.postgres import literals, rows
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from butler.storage.limits import MadeKeys
     from butler.storage.postgres.connections import PostgresConnections
 
 
@@ -31,6 +32,16 @@ class PostgresLimits:
         params = {"name": QUEUE_PREFIX + queue, "paused": "t" if paused else "f"}
         self._connections.run("limit_pause", params)
         self._connections.run("limit_tidy")
+
+    def note_limit_keys(self, made: Sequence[MadeKeys]) -> None:
+        """Say under which names queued executions fall, where no producer could tell."""
+        ordered = sorted(made, key=lambda each: each.execution_id)
+        params = {
+            "ids": literals.uuids(each.execution_id for each in ordered),
+            "keys": literals.texts(json.dumps(each.keys.to_json()) for each in ordered),
+            "fingerprints": literals.texts(each.fingerprint for each in ordered),
+        }
+        self._connections.run("limit_keys_note", params)
 
     def limits(self) -> list[LimitRow]:
         """Every name that has a rule, is paused, or under which something runs; by name."""

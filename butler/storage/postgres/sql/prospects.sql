@@ -11,6 +11,7 @@ WITH asked AS MATERIALIZED (
     ) AS e
     CROSS JOIN LATERAL {schema}.limits_on(e.task, e.queue, e.limit_keys) AS l
     WHERE e.status = 'queued'
+        AND l.part <> 'keys'
 ),
 held AS MATERIALIZED (
     SELECT
