@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 from butler.changes import ChangeKind
 from butler.errors import ButlerError, ExecutionNotFound, QueueUnavailable, StorageUnavailable
 from butler.executions import Execution
+from butler.listening.followers import Followers
 from butler.listening.watch_list import WatchList
 from butler.log import log_event
 from butler.storage.base import MAX_BATCH
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from butler.changes import Word
+    from butler.listening.followers import Follower
     from butler.listening.subscription import Subscription, Waker
     from butler.listening.watchers import Watcher
     from butler.storage.base import Storage
@@ -67,6 +69,7 @@ class Listener:
         self._redis = redis
         self._idle_s = idle_s
         self._list = WatchList()
+        self._followers = Followers()
         # Guards the thread's beginning and end.
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -82,18 +85,19 @@ class Listener:
 
     def watch(self, watcher: Watcher) -> None:
         """Tell this one from now on; raises `ButlerError` after `close`."""
-        with self._lock:
-            if self._closed:
-                raise ButlerError("this Butler is closed; make a new one")
-            self._list.add(watcher)
-            if self._thread is None:
-                self._start()
-            if self._waker is not None:
-                self._waker.wake()
+        self._begin(lambda: self._list.add(watcher))
 
     def unwatch(self, watcher: Watcher) -> None:
         """Tell this one no more; fine when it is not told any longer."""
         self._list.remove(watcher.execution_id, (watcher,))
+
+    def follow(self, follower: Follower) -> None:
+        """Tell this one of all executions, and give it a turn at once; as `watch`."""
+        self._begin(lambda: self._followers.add(follower))
+
+    def unfollow(self, follower: Follower) -> None:
+        """Tell this one no more; fine when it is not told any longer."""
+        self._followers.remove(follower)
 
     def close(self) -> None:
         """Fail whoever still waits, and end; closing twice is fine."""
@@ -106,6 +110,16 @@ class Listener:
         if thread is not None and thread is not threading.current_thread():
             # A ledger that is away may hold the thread for longer; it is a daemon.
             thread.join(2.0)
+
+    def _begin(self, add: Callable[[], None]) -> None:
+        with self._lock:
+            if self._closed:
+                raise ButlerError("this Butler is closed; make a new one")
+            add()
+            if self._thread is None:
+                self._start()
+            if self._waker is not None:
+                self._waker.wake()
 
     def _start(self) -> None:
         from butler.listening.subscription import Waker
@@ -135,7 +149,7 @@ class Listener:
         """Whether anybody waits, or did a moment ago; if not, this is no longer the thread."""
         now = time.monotonic()
         with self._lock:
-            if len(self._list):
+            if self._is_wanted():
                 self._idle_since = None
             elif self._idle_since is None:
                 self._idle_since = now
@@ -152,9 +166,10 @@ class Listener:
             looks |= self._list.due()
         if looks:
             self._look(looks, over)
-        pause_s = self._idle_s
+        self._let_followers_act()
+        pause_s = min(self._idle_s, max(self._followers.next_turn - time.monotonic(), 0.0))
         if len(self._list):
-            pause_s = max(self._list.next_look - time.monotonic(), 0.0)
+            pause_s = min(pause_s, max(self._list.next_look - time.monotonic(), 0.0))
         if self._subscription is None:
             waker.sleep(pause_s)
         else:
@@ -167,7 +182,7 @@ class Listener:
         subscription = self._subscription
         try:
             if subscription is None:
-                if not len(self._list) or time.monotonic() < self._reconnect_at:
+                if not self._is_wanted() or time.monotonic() < self._reconnect_at:
                     return fresh, set()
                 subscription = self._subscription = self._connect(waker)
                 fresh = self._list.ids()
@@ -175,9 +190,13 @@ class Listener:
             subscription.add(fresh)
             if len(subscription.ids) > len(self._list) + UNHEARD_AT_ONCE:
                 subscription.remove(subscription.ids - self._list.ids())
-            looks, over = self._heard(subscription.read())
+            subscription.want_all(wanted=len(self._followers) > 0)
+            arrived = subscription.read()
         except QueueUnavailable as error:
             return self._lose_redis(error), set()
+        self._followers.connected(hears=subscription.hears_all)
+        self._followers.hear(arrived.followed)
+        looks, over = self._heard(arrived.watched)
         return looks | known, over
 
     def _connect(self, waker: Waker) -> Subscription:
@@ -203,6 +222,7 @@ class Listener:
     def _lose_redis(self, error: QueueUnavailable) -> set[str]:
         """Try again later; what is watched is to be looked at now, words may have been lost."""
         self._disconnect()
+        self._followers.connected(hears=False)
         self._reconnect_at = time.monotonic() + self._reconnect_s
         self._reconnect_s = min(self._reconnect_s * 2, LONGEST_RECONNECT_S)
         self._list.hurry()
@@ -217,6 +237,18 @@ class Listener:
             subscription.close()
 
     # The ledger
+
+    def _let_followers_act(self) -> None:
+        if self._followers.next_turn > time.monotonic():
+            return
+        try:
+            self._followers.take_turns(self._storage())
+            self._ledger_is_away = False
+        except StorageUnavailable as error:
+            self._note_ledger_away(error)
+        except Exception:
+            # Whoever waits for an end must not suffer for it.
+            logger.exception("listener.follower_failed; going on")
 
     def _look(self, ids: set[str], over: set[str]) -> None:
         """Ask the ledger about these, and tell; about those that are over, for all there is."""
@@ -238,6 +270,9 @@ class Listener:
         said = str(error)
         self._fail(ids, lambda _: StorageUnavailable(said), only_new=True)
         self._list.hurry()
+        self._note_ledger_away(error)
+
+    def _note_ledger_away(self, error: StorageUnavailable) -> None:
         if not self._ledger_is_away:
             log_event(logger, logging.WARNING, "listener.without_ledger", error=error)
         self._ledger_is_away = True
@@ -272,6 +307,9 @@ class Listener:
             for watcher in watchers:
                 watcher.failed(error(execution_id))
             self._list.remove(execution_id, watchers)
+
+    def _is_wanted(self) -> bool:
+        return len(self._list) > 0 or len(self._followers) > 0
 
     def _needs_execution(self, execution_id: str) -> bool:
         return any(watcher.needs_execution for watcher in self._list.of(execution_id))

@@ -6,6 +6,7 @@ import contextlib
 import selectors
 import socket
 import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from butler.changes import read_word
@@ -27,6 +28,7 @@ DEAD_AFTER_S = 20.0
 READ_AT_ONCE = 500
 _SLICE_S = 0.02
 _PREFIX = WireKeys.changes("")
+_ALL = WireKeys.changes("*")
 
 
 class Waker:
@@ -62,8 +64,20 @@ class Waker:
         self._sender.close()
 
 
+@dataclass(slots=True)
+class Arrived:
+    """What a subscription has heard.
+
+    ``watched`` are words, and None for each id whose channel is heard from now on; ``followed``
+    are words about any execution, those that are watched among them.
+    """
+
+    watched: list[tuple[str, Word | None]] = field(default_factory=list)
+    followed: list[tuple[str, Word]] = field(default_factory=list)
+
+
 class Subscription:
-    """The channels of some executions, on one connection of its own.
+    """The channels of some executions, or of all, on one connection of its own.
 
     Methods raise `QueueUnavailable` when Redis does not answer; make a new one then.
     """
@@ -78,7 +92,10 @@ class Subscription:
         self._heard_at = time.monotonic()
         self._pinged = False
         self._more = False
+        self._wants_all = False
         self.ids: set[str] = set()
+        self.hears_all = False
+        """Whether words about all executions arrive by now; see `want_all`."""
 
     def add(self, ids: Iterable[str]) -> None:
         """Ask for their channels; `read` tells when each is heard."""
@@ -95,31 +112,59 @@ class Subscription:
                 self._pubsub.unsubscribe(*map(WireKeys.changes, old))
             self.ids.difference_update(old)
 
-    def read(self) -> list[tuple[str, Word | None]]:
-        """What has arrived: words, and None for each id whose channel is heard from now on."""
-        arrived: list[tuple[str, Word | None]] = []
+    def want_all(self, *, wanted: bool) -> None:
+        """Ask for the channels of all executions by one pattern, or ask for that no more."""
+        if wanted is self._wants_all:
+            return
         with wire_errors("subscription"):
-            while len(arrived) < READ_AT_ONCE and (message := self._pubsub.get_message(timeout=0)):
+            if wanted:
+                self._pubsub.psubscribe(_ALL)
+            else:
+                self._pubsub.punsubscribe(_ALL)
+        self._wants_all = wanted
+        self.hears_all = False
+        self._select()
+
+    def read(self) -> Arrived:
+        """What has arrived."""
+        arrived = Arrived()
+        with wire_errors("subscription"):
+            for _ in range(READ_AT_ONCE):
+                message = self._pubsub.get_message(timeout=0)
+                if message is None:
+                    self._more = False
+                    break
                 self._heard_at, self._pinged = time.monotonic(), False
-                kind = message["type"]
-                if kind in {"subscribe", "message"}:
-                    execution_id = as_text(message["channel"]).removeprefix(_PREFIX)
-                    word = (
-                        read_word(message["data"], execution_id=execution_id)
-                        if kind == "message"
-                        else None
-                    )
-                    if kind == "subscribe" or word is not None:
-                        arrived.append((execution_id, word))
-            # What is left lies in the client's buffer, where no select sees it.
-            self._more = len(arrived) == READ_AT_ONCE
+                self._take(message, arrived)
+            else:
+                # What is left lies in the client's buffer, where no select sees it.
+                self._more = True
             self._check_alive()
         return arrived
+
+    def _take(self, message: dict[str, Any], arrived: Arrived) -> None:
+        kind = message["type"]
+        if kind == "psubscribe":
+            self.hears_all = self._wants_all
+            return
+        if kind not in {"subscribe", "message", "pmessage"}:
+            return
+        execution_id = as_text(message["channel"]).removeprefix(_PREFIX)
+        if kind == "subscribe":
+            arrived.watched.append((execution_id, None))
+            return
+        word = read_word(message["data"], execution_id=execution_id)
+        if word is None:
+            return
+        if kind == "message":
+            arrived.watched.append((execution_id, word))
+        else:
+            arrived.followed.append((execution_id, word))
 
     def sleep(self, timeout_s: float) -> None:
         """Sleep until something arrives or somebody wakes, at most this long."""
         timeout_s = 0.0 if self._more else max(min(timeout_s, PING_AFTER_S), 0.0)
-        if not self.ids:
+        if not self.ids and not self._wants_all:
             self._waker.sleep(timeout_s)
         elif self._selector is not None:
             self._selector.select(timeout_s)
@@ -151,7 +196,8 @@ class Subscription:
 
     def _check_alive(self) -> None:
         silent_s = time.monotonic() - self._heard_at
-        if not self.ids or self._selector is None or silent_s < PING_AFTER_S:
+        idle = not self.ids and not self._wants_all
+        if idle or self._selector is None or silent_s < PING_AFTER_S:
             return
         if silent_s > DEAD_AFTER_S:
             raise QueueUnavailable(f"Redis has said nothing for {silent_s:.0f} s, not even to PING")

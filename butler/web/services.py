@@ -9,6 +9,8 @@ from fastapi import Depends, Request
 from butler.web.audit import AuditTrail
 from butler.web.callers import Caller
 from butler.web.gate import Gate
+from butler.web.live.changes import Changes
+from butler.web.live.feed import Feed
 from butler.web.live.open_streams import OpenStreams
 from butler.web.masks import Masks
 from butler.web.shared import Shared
@@ -39,6 +41,8 @@ class Web:
         self.picture = Shared(butler, self._look)
         self.health = Shared(butler, self._report)
         self.streams = OpenStreams()
+        self.feed = Feed(butler, self.masks)
+        self.changes = Changes(butler, self.feed)
 
     async def call(self, step: Callable[[], T]) -> T:
         """Make a blocking call in one of the Butler's few threads."""

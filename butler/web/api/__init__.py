@@ -37,6 +37,7 @@ RESOURCES = (
     alert_telling.silences,
     alert_telling.channels,
     access.tokens,
+    streams.events,
     access.audit,
     access.me,
 )

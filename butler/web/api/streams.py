@@ -3,11 +3,14 @@
 from typing import Annotated, Any
 
 from fastapi import Header, Query, Request, Response
+from pydantic import Field
 
 from butler.api_tokens import Role
 from butler.changes import ChangeKind
 from butler.web.api.executions import read
-from butler.web.live.execution import ExecutionSource, Place
+from butler.web.live.execution import ExecutionSource
+from butler.web.live.ledger import LedgerSource, Wanted
+from butler.web.live.places import ExecutionPlace, FeedPlace
 from butler.web.live.stream import EventStream
 from butler.web.models.executions import ShownChange
 from butler.web.openapi import STREAM
@@ -15,8 +18,10 @@ from butler.web.routes import Resource
 from butler.web.services import CallerDep, WebDep
 
 LONGEST_S = 86_400
+MAX_IDS = 100
 
 executions = Resource("executions")
+events = Resource("events")
 
 LastEventId = Annotated[
     str | None,
@@ -79,9 +84,56 @@ async def stream(
         found = read(web, caller, execution_id)
         return found, web.masks.secrets(found)
 
-    place = Place.read(last_event_id)
+    place = ExecutionPlace.read(last_event_id)
     found, secrets = await web.call(step)
     if place.over and place.is_at(found):
         return Response(status_code=204)
     source = ExecutionSource(web, found, secrets=secrets, kinds=frozenset(kind), place=place)
+    return EventStream(source, web=web, request=request, timeout_s=timeout_s)
+
+
+@events.route_for(
+    "GET",
+    "",
+    role=Role.VIEWER,
+    status_code=200,
+    response_class=EventStream,
+    responses=_streamed("Server-sent events; the `data` of most is this, as JSON."),
+)
+async def follow(
+    request: Request,
+    web: WebDep,
+    caller: CallerDep,
+    last_event_id: LastEventId = None,
+    kind: Annotated[
+        list[ChangeKind],
+        Query(max_length=10, description="Which kinds; `state` and `progress` by default."),
+    ] = [ChangeKind.STATE, ChangeKind.PROGRESS],  # noqa: B006 - FastAPI copies it
+    execution_id: Annotated[
+        list[Annotated[str, Field(max_length=36)]],
+        Query(max_length=MAX_IDS, description="Of these alone; first, how they stand now."),
+    ] = [],  # noqa: B006
+    task: Annotated[str | None, Query(max_length=200)] = None,
+    queue: Annotated[str | None, Query(max_length=100)] = None,
+    tag: Annotated[str | None, Query(max_length=100)] = None,
+    timeout_s: TimeoutS = None,
+) -> EventStream:
+    """Follow all executions that exist for the caller, or a part of them; it goes on for ever.
+
+    Server-sent events named `state`, `progress` and, where asked for, `log`. `ready` says that what
+    happens from then on will be told: open the stream, wait for it, then read what you show. With
+    `Last-Event-ID` comes before it how those stand now that have changed since; some may come
+    twice. `missed` says that there may be more than was told: read again what you show. Both carry
+    only a time, as `at`.
+    """
+    web.streams.check_room()
+    wanted = Wanted(
+        kinds=frozenset(kind),
+        ids=frozenset(execution_id),
+        task=task,
+        queue=queue,
+        tag=tag,
+    )
+    since = FeedPlace.read(last_event_id)
+    source = LedgerSource(web, scope=caller.scope, wanted=wanted, since=since)
     return EventStream(source, web=web, request=request, timeout_s=timeout_s)

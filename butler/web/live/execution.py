@@ -11,65 +11,23 @@ the same to every process that serves the API, at any time.
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from butler.changes import TOLD_CHARS, ChangeKind, ExecutionChange
-from butler.executions import ExecutionStatus
 from butler.streams import ExecutionStream
-from butler.web.live.frames import change
-from butler.web.problems import FieldError, invalid
+from butler.web.live.frames import KEEP_ALIVE, change
 
 if TYPE_CHECKING:
-    from butler.executions import Execution
+    from butler.executions import Execution, ExecutionStatus
     from butler.storage.logs import LogLine
     from butler.web.callers import Caller
+    from butler.web.live.places import ExecutionPlace
     from butler.web.services import Web
 
 LINES_AT_ONCE = 200
 # Of a client that does not read; what it misses is in the ledger.
 LINES_KEPT = 100
-
-_NO_STATUS = "none"
-_PLACE = re.compile(
-    rf"([0-9]{{1,9}})\.({'|'.join((*ExecutionStatus, _NO_STATUS))})\.([0-9]{{1,18}})"
-)
-
-
-@dataclass(slots=True)
-class Place:
-    """How far a client has been told: a state, and the id of a line (0 before the first one)."""
-
-    attempt: int = 0
-    status: ExecutionStatus | None = None
-    line: int = 0
-
-    @classmethod
-    def read(cls, text: str | None) -> Self:
-        """The place an event's id names; raises a `Problem` for what is none."""
-        if not text:
-            return cls()
-        found = _PLACE.fullmatch(text)
-        if found is None:
-            loc = ["header", "Last-Event-ID"]
-            raise invalid([FieldError(loc=loc, msg="must be the id of an event of this stream")])
-        attempt, status, line = found.groups()
-        known = None if status == _NO_STATUS else ExecutionStatus(status)
-        return cls(int(attempt), known, int(line))
-
-    @property
-    def over(self) -> bool:
-        """Whether the end was told, and with it every line."""
-        return self.status is not None and self.status.finished
-
-    def is_at(self, other: Execution | ExecutionChange) -> bool:
-        """Whether this is how it stands."""
-        return (self.attempt, self.status) == (other.attempt, other.status)
-
-    def __str__(self) -> str:
-        return f"{self.attempt}.{self.status or _NO_STATUS}.{self.line}"
 
 
 class ExecutionSource:
@@ -82,7 +40,7 @@ class ExecutionSource:
         *,
         secrets: frozenset[str],
         kinds: frozenset[ChangeKind],
-        place: Place,
+        place: ExecutionPlace,
     ) -> None:
         self._web = web
         self._execution = execution
@@ -126,6 +84,10 @@ class ExecutionSource:
         """End if it is outside of what exists for the caller now."""
         found = self._execution
         self._forbidden = not caller.scope.holds(queue=found.queue, tags=found.tags)
+
+    def still_here(self) -> bytes:
+        """A comment."""
+        return KEEP_ALIVE
 
     def close(self) -> None:
         """Follow it no more."""

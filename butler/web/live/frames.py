@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from butler.web.models.executions import ShownChange
+from butler.web.models.executions import ShownChange, ShownMoment
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -25,6 +25,16 @@ def frame(event: str, data: str, *, id_: str | None = None) -> bytes:
     """One event; ``data`` is JSON, which has no line breaks."""
     position = "" if id_ is None else f"id: {id_}\n"
     return f"event: {event}\n{position}data: {data}\n\n".encode()
+
+
+def moment(event: str, at: datetime, *, id_: str | None = None) -> bytes:
+    """An event that only says a time."""
+    return frame(event, ShownMoment(at=at).model_dump_json(), id_=id_)
+
+
+def place(id_: str) -> bytes:
+    """Tells a client where it is, and nothing else: an event without data is none."""
+    return f"id: {id_}\n\n".encode()
 
 
 def change(

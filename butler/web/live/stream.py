@@ -21,7 +21,7 @@ from starlette.responses import Response
 
 from butler.errors import ButlerError, StorageUnavailable
 from butler.log import log_event
-from butler.web.live.frames import KEEP_ALIVE, OPENING
+from butler.web.live.frames import OPENING
 from butler.web.openapi import STREAM
 
 if TYPE_CHECKING:
@@ -52,6 +52,10 @@ class Source(Protocol):
 
     def admit(self, caller: Caller) -> None:
         """The caller was looked up again: this is what exists for them from now on."""
+        ...
+
+    def still_here(self) -> bytes:
+        """What to send when there has been nothing to tell for a while."""
         ...
 
     def close(self) -> None:
@@ -122,7 +126,7 @@ class EventStream(Response):
             if not frames and now >= end_at:
                 break
             if not frames and now >= sent_at + KEEP_ALIVE_S:
-                frames = KEEP_ALIVE
+                frames = self._source.still_here()
             if frames:
                 sent_at = now
                 taken = await self._send(send, frames)

@@ -237,6 +237,12 @@ class ShownChange(Shown):
     line: ShownLine | None = Field(None, description="What was logged, where `kind` is `log`.")
 
 
+class ShownMoment(Shown):
+    """A time, as a stream tells it."""
+
+    at: datetime
+
+
 class Selection(Given):
     """Which executions: by their ids, or all that a filter lets through."""
 
