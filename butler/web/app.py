@@ -12,7 +12,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from butler.errors import ButlerError
 from butler.web import problems
-from butler.web.api import PROBES, RESOURCES
+from butler.web.api import METRICS, PROBES, RESOURCES
 from butler.web.conditional import ConditionalGet
 from butler.web.envelope import Envelope
 from butler.web.openapi import API, document
@@ -43,11 +43,13 @@ def make_app(butler: Butler, *, options: WebOptions, authenticate: Authenticate 
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.web = Web(butler, options=options, authenticate=authenticate)
+    web = Web(butler, options=options, authenticate=authenticate)
+    app.state.web = web
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     for resource in RESOURCES:
         app.include_router(resource, prefix=API)
     app.include_router(PROBES)
+    app.include_router(METRICS)
     app.add_exception_handler(ButlerError, _on_error)
     app.add_exception_handler(Problem, _on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
@@ -73,7 +75,7 @@ def make_app(butler: Butler, *, options: WebOptions, authenticate: Authenticate 
             expose_headers=["ETag", "Location", "Retry-After", REPLAYED, REQUEST_ID],
             max_age=600,
         )
-    app.add_middleware(Envelope, max_body_bytes=options.max_body_bytes)
+    app.add_middleware(Envelope, max_body_bytes=options.max_body_bytes, metrics=web.metrics)
     return app
 
 

@@ -14,11 +14,15 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import Headers, MutableHeaders
 
 from butler.log import log_event
+from butler.web.openapi import STREAM
 from butler.web.problems import INTERNAL, MALFORMED, TOO_LARGE, Problem
 from butler.web.request_ids import HEADER, current_request_id, request_id_of
+from butler.web.request_metrics import UNKNOWN
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from butler.web.request_metrics import RequestMetrics
 
 logger = logging.getLogger(__name__)
 
@@ -36,15 +40,20 @@ ALWAYS = {
 class Envelope:
     """Wraps an application; bodies are of at most ``max_body_bytes``."""
 
-    def __init__(self, app: ASGIApp, *, max_body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, max_body_bytes: int, metrics: RequestMetrics) -> None:
         self._app = app
         self._max_body_bytes = max_body_bytes
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        with self._metrics.in_flight():
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         request_id = request_id_of(headers.get(HEADER))
         token = current_request_id.set(request_id)
@@ -65,6 +74,9 @@ class Envelope:
             await problem.response()(scope, receive, answer.send)
         finally:
             _log(scope, answer)
+            if answer.status:
+                took_s = None if answer.streams else answer.took_s
+                self._metrics.answered(_resource(scope), status=answer.status, took_s=took_s)
             current_request_id.reset(token)
 
 
@@ -76,19 +88,21 @@ class _Answer:
         self._request_id = request_id
         self._began = time.monotonic()
         self.status = 0
+        self.streams = False
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
+            self.streams = headers.get("Content-Type", "").startswith(STREAM)
             headers[HEADER] = self._request_id
             for name, value in ALWAYS.items():
                 headers.setdefault(name, value)
         await self._send(message)
 
     @property
-    def took_ms(self) -> float:
-        return round((time.monotonic() - self._began) * 1000, 1)
+    def took_s(self) -> float:
+        return time.monotonic() - self._began
 
 
 class _Body:
@@ -128,6 +142,11 @@ def _unforeseen(request_id: str) -> Problem:
     return Problem(INTERNAL, detail, request_id=request_id)
 
 
+def _resource(scope: Scope) -> str:
+    tags: list[str] = getattr(scope.get("route"), "tags", [])
+    return tags[0] if tags else UNKNOWN
+
+
 def _log(scope: Scope, answer: _Answer) -> None:
     """Changes are worth a line, reads are not."""
     level = logging.DEBUG if scope["method"] in _SAFE else logging.INFO
@@ -138,6 +157,6 @@ def _log(scope: Scope, answer: _Answer) -> None:
         method=scope["method"],
         path=scope["path"],
         status=answer.status,
-        ms=answer.took_ms,
+        ms=round(answer.took_s * 1000, 1),
         caller=scope.get("state", {}).get("caller_name", "-"),
     )

@@ -13,6 +13,7 @@ from butler.web.live.changes import Changes
 from butler.web.live.feed import Feed
 from butler.web.live.open_streams import OpenStreams
 from butler.web.masks import Masks
+from butler.web.request_metrics import RequestMetrics
 from butler.web.shared import Shared
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Web:
         self.streams = OpenStreams()
         self.feed = Feed(butler, self.masks)
         self.changes = Changes(butler, self.feed)
+        self.metrics = RequestMetrics()
 
     async def call(self, step: Callable[[], T]) -> T:
         """Make a blocking call in one of the Butler's few threads."""

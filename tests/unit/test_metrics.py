@@ -24,6 +24,7 @@ from butler.monitoring.ledger_metrics import LedgerMetrics
 from butler.monitoring.metrics import Metric, exposition, histogram_samples
 from butler.storage.memory import MemoryStorage
 from butler.storage.records import Claim, NewExecution, WorkerRegistration
+from butler.web.request_metrics import RequestMetrics
 
 ROOT = Path(__file__).parents[2]
 DASHBOARD = json.loads((ROOT / "deploy" / "grafana-dashboard.json").read_text())
@@ -84,7 +85,14 @@ def everything(scene):
     scene.end()
     scheduler = SchedulerHealth(list, leads=bool, ledger=tuple, clock=scene.clock)
     worker = SupervisorHealth({}, slots=1, lease_s=1)
-    found = [*scheduler.metrics(), *worker.metrics(), *scene.read().values()]
+    web = RequestMetrics()
+    web.answered("executions", status=200, took_s=0.1)
+    found = [
+        *scheduler.metrics(),
+        *worker.metrics(),
+        *scene.read().values(),
+        *web.metrics(streams=0),
+    ]
     assert len({metric.name for metric in found}) == len(found)
     return {metric.name: metric for metric in found}
 
@@ -105,7 +113,7 @@ def test_every_metric_is_documented_with_its_kind(everything):
 
 def test_labels_are_those_documented_and_no_others(everything):
     for name, (_, labels) in documented().items():
-        assert labels <= {"task", "queue", "outcome", "host"}
+        assert labels <= {"task", "queue", "outcome", "host", "resource"}
         for sample in everything[name].samples:
             assert set(sample.labels) - {"le"} == labels, name
 

@@ -9,6 +9,7 @@ from butler.web.api import (
     executions,
     health,
     limits,
+    metrics,
     probes,
     queues,
     recurring_jobs,
@@ -20,6 +21,7 @@ from butler.web.api import (
 )
 
 PROBES = probes.router
+METRICS = metrics.router
 RESOURCES = (
     tasks.router,
     execution_steps.router,

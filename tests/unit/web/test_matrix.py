@@ -18,7 +18,7 @@ ENDPOINTS = [
     (method.upper(), path, operation[ROLE])
     for path, item in PATHS.items()
     for method, operation in item.items()
-    if path.startswith("/api/v1")
+    if ROLE in operation
 ]
 
 
@@ -38,6 +38,11 @@ def test_an_endpoint_is_open_to_its_role_and_above_and_shut_to_others(client, me
         status = ask(client(role.value), method, path).status_code
         assert (status == 403) == (not role.may(Role(needed))), (role, status)
         assert status < 500
+
+
+def test_what_asks_for_no_role_is_a_probe():
+    asked = {path for _, path, _ in ENDPOINTS}
+    assert PATHS.keys() - asked == {"/healthz", "/readyz"}
 
 
 def test_nothing_is_changed_by_get():
