@@ -35,6 +35,12 @@ class NewExecution(Given):
     priority: Priority | None = None
     unique_key: str | None = Field(None, min_length=1, max_length=MAX_KEY_CHARS)
     replace: bool | None = Field(None, description="Let the waiting holder of the key do this.")
+    concurrency_key: str | None = Field(
+        None,
+        min_length=1,
+        max_length=MAX_KEY_CHARS,
+        description="What the task's `max_concurrency` holds for.",
+    )
     user_id: str | None = Field(None, min_length=1, max_length=200)
     tags: list[Annotated[str, Field(min_length=1, max_length=100)]] | None = Field(
         None, max_length=50, description="Besides the task's own."

@@ -4,6 +4,9 @@ import threading
 
 import pytest
 
+from butler.options import EnqueueOptions
+from butler.web.models.executions import NewExecution
+
 LIST = "/api/v1/executions"
 
 
@@ -48,6 +51,28 @@ def test_an_execution_says_what_it_waits_for_and_who_holds_that_to_those_who_may
         assert found["waits_for"] == [{**wait, "held_by": []}]
         assert viewer.get(f"{LIST}/{holder.id}").json()["waits_for"] == []
         go.set()
+
+
+def test_what_an_enqueue_can_say_can_be_said_over_http():
+    # A transaction is a connection in the caller's process.
+    said = EnqueueOptions.__annotations__.keys() - {"transaction"}
+    assert NewExecution.model_fields.keys() - {"task", "request"} == said
+
+
+def test_a_key_names_what_a_tasks_limit_holds_for(operator, butler):
+    @butler.task(max_concurrency=1)
+    def sync_shop(shop: int) -> None: ...
+
+    with butler.worker():
+        pass  # its start is what makes the limit known
+    new = {"task": "sync_shop", "request": 7, "concurrency_key": "shop-7"}
+    made = operator.post(LIST, json=new)
+    assert made.status_code == 202
+    [held] = butler.storage.prospects([made.json()["id"]])
+    assert (held.limit, held.part) == ("shop-7", "concurrency")
+    assert operator.post(LIST, json=new | {"concurrency_key": "queue:x"}).status_code == 422
+    unlimited = operator.post(LIST, json={"task": "ping", "concurrency_key": "x"})
+    assert unlimited.status_code == 422
 
 
 def test_many_are_enqueued_with_options_of_their_own_or_none_at_all(operator, butler):
