@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 from starlette.testclient import TestClient
 
@@ -241,3 +243,80 @@ def test_text_that_is_none_is_refused_and_not_stumbled_over(client):
         assert answer.status_code == 422
     assert caller.get(f"{LIST}/%00").status_code == 404
     assert caller.get("/api/v1/recurring-jobs/%00").status_code == 404
+
+
+def test_each_parameter_of_each_endpoint_is_bounded(app):
+    loose = [
+        (method, path, each["name"])
+        for path, item in app.openapi()["paths"].items()
+        for method, operation in item.items()
+        for each in operation.get("parameters", [])
+        if each["in"] != "path" and not all(map(is_bounded, kinds_of(each["schema"])))
+    ]
+    assert loose == []
+
+
+def kinds_of(schema):
+    return [kind for kind in schema.get("anyOf", [schema]) if kind.get("type") != "null"]
+
+
+def is_bounded(kind):
+    match kind.get("type"):
+        case "string":
+            return bool({"maxLength", "enum", "format", "const"} & kind.keys())
+        case "integer" | "number":
+            return "maximum" in kind and bool({"minimum", "exclusiveMinimum"} & kind.keys())
+        case "array":
+            return "maxItems" in kind and all(map(is_bounded, kinds_of(kind["items"])))
+    return "$ref" in kind or kind.get("type") == "boolean"
+
+
+@pytest.mark.parametrize("name", ["os.system", "builtins.exec", "butler.app.Butler"])
+def test_only_what_was_registered_as_a_task_can_be_asked_for(client, butler, name):
+    answer = client("operator").post(LIST, json={"task": name, "request": "id"})
+    assert (answer.status_code, answer.json()["type"]) == (422, "urn:butler:problem:unknown-task")
+    assert butler.list().executions == ()
+
+
+@pytest.mark.parametrize("markup", ["<script>alert(1)</script>", "<img src=x onerror=alert(1)>"])
+def test_markup_in_what_callers_send_comes_back_as_json_that_no_browser_runs(
+    client, butler, markup
+):
+    @butler.task(name=markup, description=markup, tags=[markup])
+    def spoof(text: str) -> None: ...
+
+    caller = client("admin")
+    made = caller.post(LIST, json={"task": markup, "request": markup, "user_id": markup})
+    assert made.status_code == 202
+    for path in (
+        LIST,
+        f"{LIST}/{made.json()['id']}",
+        "/api/v1/tasks",
+        "/api/v1/stats/top",
+        f"/api/v1/tasks/{quote(markup)}x",
+        f"/{quote(markup)}",
+    ):
+        answer = caller.get(path, headers={"Accept": "text/html"})
+        assert answer.headers["Content-Type"] in ("application/json", "application/problem+json")
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+
+
+def test_a_schedule_that_would_burn_processor_time_is_refused_by_its_length(client):
+    schedule = {"type": "cron", "expression": ",".join(["0-59"] * 20_000) + " * * * *"}
+    for path, more in (("preview", {}), ("", {"name": "n", "task": "ping"})):
+        body = {"schedule": schedule, **more}
+        answer = client("operator", name=path).post(
+            f"/api/v1/recurring-jobs/{path}".rstrip("/"), json=body
+        )
+        assert (answer.status_code, "at most" in answer.json()["detail"]) == (422, True)
+
+
+def test_a_line_break_in_a_path_or_a_name_forges_no_log_line(client, caplog):
+    caller = client("operator", name="ada")
+    with caplog.at_level("INFO"):
+        caller.post(f"{LIST}/x%0d%0aERROR%20forged%1b[31m/cancel")
+        caller.post("/api/v1/queues/x%0aforged/pause")
+    lines = [record.getMessage() for record in caplog.records if record.name.startswith("butler")]
+    assert len(lines) == 2
+    assert all(line.isprintable() for line in lines)
