@@ -177,8 +177,9 @@ class Finished:
 
     ``applied`` is true when the ledger holds this attempt's end: written now, or by an earlier
     try whose acknowledgement was lost. False means that another attempt owns the row, or that it
-    is gone (``entry`` None): the attempt was given up and its outcome is worth nothing.
-    ``status`` is the row's, and can be cancelled where the transition said otherwise.
+    is gone (``status`` None): the attempt was given up and its outcome is worth nothing.
+    ``status`` is the row's, and can be cancelled where the transition said otherwise. ``entry`` is
+    there where a queue may have to hear of it: not of a row that is gone, and not of a success.
     ``rejected`` carries the reason why the ledger refused the value itself and failed it alone.
     """
 

@@ -34,11 +34,11 @@ from butler_workers.started import COUNTED
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from butler.hands import Announcement, Hand
+    from butler.hands import Hand
     from butler.lifecycle import Transition
     from butler.queues import QueueWire
     from butler.storage.base import Storage
-    from butler.storage.records import Claimed, Finished
+    from butler.storage.records import Claimed, Finished, QueueEntry
     from butler_workers.attempts import Attempt
     from butler_workers.notes import Notes
 
@@ -55,21 +55,12 @@ _COUNTED_AS = {
 }
 
 
-def _nothing() -> None:
-    return None
-
-
 @record(frozen=True, slots=True)
 class Ending:
-    """An attempt that is over, and what follows from it.
-
-    ``announced`` tells, when it is asked, what the wire shows of it: the ticker may announce it
-    up to the moment it is settled. ``attempt`` is there if it has run here.
-    """
+    """An attempt that is over, and what follows from it; ``attempt`` is there if it ran here."""
 
     claimed: Claimed
     transition: Transition
-    announced: Callable[[], Announcement | None] = _nothing
     attempt: Attempt | None = None
 
 
@@ -185,7 +176,7 @@ class Completer:
     def _write_notes(self, batch: Sequence[Ending]) -> None:
         """What does not succeed here keeps no end from being written."""
         try:
-            self._notes.write(ending.attempt for ending in batch if ending.attempt is not None)
+            self._notes.write([e.attempt for e in batch if e.attempt is not None])
         except StorageUnavailable as error:
             log_event(logger, logging.WARNING, "notes.not_written", error=error)
         except Exception:
@@ -214,30 +205,27 @@ class Completer:
 
     def _show(self, batch: Sequence[Ending], finished: Sequence[Finished]) -> None:
         """Tell the wire; what it does not take is told again with the next batch."""
-        queued = []
-        dropped = []
-        released = [
-            name
-            for ending, item in zip(batch, finished, strict=True)
-            if item.applied and ending.claimed.slots
-            for name in ending.claimed.slots
-        ]
+        queued: list[QueueEntry] = []
+        dropped, released = list[str](), list[str]()
+        settle, told = self._unsettled.append, logger.isEnabledFor(logging.INFO)
         for ending, item in zip(batch, finished, strict=True):
-            if item.applied and item.status is not None:
-                self._ended[_COUNTED_AS.get(item.status, "returned")] += 1
+            claimed, status = ending.claimed, item.status
             if not item.applied:
                 _log_zombie(ending, item)
-                dropped.append(ending.claimed.id)
-            elif item.status is ExecutionStatus.QUEUED:
-                queued.append(item.entry)
-            elif item.status is not None:
-                error = ending.transition.error
-                self._unsettled.append(Settled.of(ending.claimed, item.status, error))
-                _log_end(ending, item)
+                dropped.append(claimed.id)
+                continue
+            released += claimed.slots
+            if status is ExecutionStatus.QUEUED:
+                if item.entry is not None:
+                    queued.append(item.entry)
+            elif status is not None:
+                settle(Settled.of(claimed, status, ending.transition.error))
+                if told or status is ExecutionStatus.FAILED:
+                    _log_end(ending, item)
+        self._count(finished)
         try:
             if queued:
-                entries = [entry for entry in queued if entry is not None]
-                self._wire.push(entries, from_hand=self._worker_id)
+                self._wire.push(queued, from_hand=self._worker_id)
             self._hand.drop(dropped)
             if released:
                 self._parks.release(released)
@@ -250,9 +238,17 @@ class Completer:
             log_event(logger, logging.WARNING, "wire.not_told", error=error)
 
     def _retract(self, batch: Sequence[Ending]) -> None:
-        shown = [item for ending in batch if (item := ending.announced()) is not None]
+        """Asked now and not before: the ticker may announce an attempt until it is settled."""
+        attempts = [ending.attempt for ending in batch if ending.attempt is not None]
+        shown = [a.claimed for a in attempts if a.announced_at is not None]
         if shown:
             self._hand.retract(shown)
+
+    def _count(self, finished: Sequence[Finished]) -> None:
+        states = Counter(item.status for item in finished if item.applied)
+        for status, number in states.items():
+            if status is not None:
+                self._ended[_COUNTED_AS.get(status, "returned")] += number
 
     def _drain_ids(self) -> list[str]:
         ids = []

@@ -14,7 +14,6 @@ import asyncio
 import logging
 import threading
 from collections import deque
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from butler.context import TaskContext
@@ -250,7 +249,6 @@ class Slots:
 
     def _start_clock(self, attempt: Attempt) -> None:
         attempt.started_at = self._clock.monotonic()
-        attempt.started_wall = datetime.now(UTC)
         # The clock of one with a process of its own starts when that is ready: see `isolation`.
         if not (self.pool and attempt.in_process):
             attempt.start_clock(attempt.started_at)

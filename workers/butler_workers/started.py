@@ -32,7 +32,6 @@ _HEAD = struct.Struct("=dQQ4Q")
 _ENTRY = struct.Struct("=36sId")
 _UNTIL = struct.Struct("=d")
 _UNTIL_AT = _ENTRY.size - _UNTIL.size
-_EMPTY = bytes(_ENTRY.size)
 SILENT_S = 3.0
 COUNTED = ("succeeded", "failed", "cancelled", "returned")
 
@@ -86,8 +85,8 @@ class StartedTable:
 
     def end(self, index: int) -> None:
         """Note that the attempt of this entry has ended."""
-        at = _HEAD.size + index * _ENTRY.size
-        self._memory[at : at + _ENTRY.size] = _EMPTY
+        # What `StartedView.entries` looks at first.
+        self._memory[_HEAD.size + index * _ENTRY.size] = 0
         self._free.append(index)
 
     def speak(self, vitals: Vitals) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from butler import lifecycle
@@ -168,19 +169,20 @@ class Ticker:
         for attempt in due:
             attempt.announced_at = now
         try:
-            self._hand.announce([announcement(attempt) for attempt in due])
+            at = datetime.now(UTC)
+            self._hand.announce([_announcement(attempt, now=now, at=at) for attempt in due])
         except QueueUnavailable as error:
             log_event(logger, logging.WARNING, "announce.failed", error=error)
 
 
-def announcement(attempt: Attempt) -> Announcement:
-    """What the wire shows of a running attempt."""
-    assert attempt.started_wall is not None
+def _announcement(attempt: Attempt, *, now: float, at: datetime) -> Announcement:
+    """What the wire shows of a running attempt; ``now`` and ``at`` are one moment by two clocks."""
+    assert attempt.started_at is not None
     claimed = attempt.claimed
     return Announcement(
         id=claimed.id,
         attempt=claimed.attempt,
         queue=claimed.queue,
         priority=claimed.priority,
-        started_at=attempt.started_wall,
+        started_at=at - timedelta(seconds=now - attempt.started_at),
     )

@@ -38,7 +38,7 @@ from butler_workers.notes import Notes
 from butler_workers.presence import Presence
 from butler_workers.slots import Slots
 from butler_workers.started import Vitals
-from butler_workers.ticker import Ticker, announcement
+from butler_workers.ticker import Ticker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -342,14 +342,7 @@ class Worker:
             self._forget(attempt)
             return
         attempt.control.end_lines()
-        self._completer.put(
-            Ending(
-                attempt.claimed,
-                transition,
-                lambda: announcement(attempt) if attempt.announced_at is not None else None,
-                attempt,
-            )
-        )
+        self._completer.put(Ending(attempt.claimed, transition, attempt))
 
     def _forget(self, attempt: Attempt) -> None:
         if self._attempts.get(attempt.claimed.id) is attempt:

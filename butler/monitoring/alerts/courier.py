@@ -28,7 +28,7 @@ from butler.monitoring.alerts.message import message_of
 from butler.retries import RetryPolicy
 from butler.storage.base import MAX_BATCH
 from butler.storage.monitoring_records import INTERNAL_QUEUE, INTERNAL_TASK
-from butler.storage.records import Claim, NewExecution, WorkerRegistration
+from butler.storage.records import Claim, NewExecution, QueueEntry, WorkerRegistration
 from butler.text import clean_text
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class Courier:
         try:
             failure = self._send(delivery)
             ended = _end(claimed, failure)
-            (finished,) = self._butler.storage.finish([ended])
+            self._butler.storage.finish([ended])
             if failure is None:
                 self._troubles.delivered(channel)
             else:
@@ -153,8 +153,7 @@ class Courier:
                     error=failure.message,
                 )
             # The reconciler may have pushed it, though nobody fetches there.
-            if finished.entry is not None:
-                self._butler.pusher.forget([finished.entry])
+            self._butler.pusher.forget([_entry(claimed)])
         except ButlerError as error:
             log_event(logger, logging.WARNING, "delivery.unfinished", error=error)
 
@@ -203,4 +202,16 @@ def _registration(worker_id: str) -> WorkerRegistration:
         queues=(INTERNAL_QUEUE,),
         tasks=(INTERNAL_TASK,),
         concurrency=DELIVERIES_AT_ONCE,
+    )
+
+
+def _entry(claimed: Claimed) -> QueueEntry:
+    return QueueEntry(
+        id=claimed.id,
+        task=claimed.task,
+        queue=claimed.queue,
+        priority=claimed.priority,
+        attempt=claimed.attempt,
+        timeout_s=claimed.timeout_s,
+        created_at=claimed.created_at,
     )

@@ -81,7 +81,7 @@ def finish_one(rows: RowTable, transition: Transition, *, now: datetime) -> Fini
         id=row.id,
         applied=applied,
         status=row.status,
-        entry=row.to_entry(),
+        entry=None if row.status is _S.SUCCEEDED else row.to_entry(),
         rejected=refusal if applied else None,
     )
 

@@ -131,26 +131,28 @@ class PostgresAttempts:
 
     def finish(self, transitions: Sequence[Transition]) -> list[Finished]:
         """How each transition ended; what the ledger refuses to hold is failed alone."""
-        positions = sorted(range(len(transitions)), key=lambda n: transitions[n].execution_id)
+        ids = [transition.execution_id for transition in transitions]
+        positions = sorted(range(len(ids)), key=ids.__getitem__)
         ordered = [transitions[n] for n in positions]
         replies = run_in_halves(ordered, run=self._finish, alone=self._fail_alone)
         return [reply for _, reply in sorted(zip(positions, replies, strict=True), key=_first)]
 
     def _finish(self, transitions: Sequence[Transition]) -> list[Finished]:
         """One statement, for transitions sorted by id; and one more for those it did not apply."""
-        repeated = [a.execution_id == b.execution_id for a, b in pairwise(transitions)]
-        if any(repeated):  # two ends of one execution: the second sees what the first did
-            cut = repeated.index(True) + 1
+        ids = [transition.execution_id for transition in transitions]
+        if len(set(ids)) < len(ids):  # two ends of one execution: the second sees the first's
+            cut = 1 + next(n for n, (a, b) in enumerate(pairwise(ids)) if a == b)
             return [*self._finish(transitions[:cut]), *self._finish(transitions[cut:])]
-        if all(t.outcome is AttemptOutcome.SUCCEEDED for t in transitions):
-            found = self._connections.run("finish_succeeded", _successes(transitions), hot=True)
+        if {t.outcome for t in transitions} == {AttemptOutcome.SUCCEEDED}:
+            params = _successes(transitions)
+            found = self._connections.run("finish_succeeded", params, hot=True)
+            replies = {id_: _succeeded(id_) for (id_,) in found}
         else:
             found = self._connections.run("finish", _ends(transitions), hot=True)
-        replies = {row[0]: _finished(row, applied=True) for row in found}
-        rest = [t for t in transitions if t.execution_id not in replies]
-        if rest:
-            replies |= self._recognise(rest)
-        return [replies[t.execution_id] for t in transitions]
+            replies = {row[0]: _finished(row, applied=True) for row in found}
+        if len(replies) < len(ids):
+            replies |= self._recognise([t for t in transitions if t.execution_id not in replies])
+        return [replies[id_] for id_ in ids]
 
     def _recognise(self, rest: Sequence[Transition]) -> dict[str, Finished]:
         """Replies for attempts that were not running: ended by an earlier try, or given up.
@@ -198,6 +200,11 @@ def _fence(item: Transition | ProgressReport) -> _Fence:
     return item.execution_id, item.attempt, item.claim_token
 
 
+def _succeeded(execution_id: str) -> Finished:
+    status = ExecutionStatus.SUCCEEDED
+    return Finished(id=execution_id, applied=True, status=status, entry=None)
+
+
 def _finished(row: Sequence[Any], *, applied: bool) -> Finished:
     return Finished(id=row[0], applied=applied, status=rows.STATUS[row[7]], entry=rows.entry(row))
 
@@ -208,7 +215,8 @@ def _recognised(transition: Transition, row: Sequence[Any]) -> Finished:
         return Finished(id=transition.execution_id, applied=False, status=None, entry=None)
     outcome, refusal = row[8], row[9]
     if refusal is None:
-        return _finished(row, applied=outcome == transition.outcome)
+        found = _finished(row, applied=outcome == transition.outcome)
+        return replace(found, entry=None) if found.status is ExecutionStatus.SUCCEEDED else found
     # An earlier try failed it alone: the value is not refused again where the fence stops it first.
     rejected = str(refusal).partition(_REFUSED)[2]
     return replace(_finished(row, applied=True), rejected=rejected or None)

@@ -58,5 +58,4 @@ SET status = 'succeeded',
     finished_at = now()
 FROM ending
 WHERE e.id = ending.id
-RETURNING
-    e.id::text, e.task, e.queue, e.priority, e.attempt, e.timeout_s, e.created_at, e.status
+RETURNING e.id::text
