@@ -16,6 +16,7 @@ from butler.backends import Backends
 from butler.clock import SYSTEM_CLOCK, MovableClock
 from butler.errors import ButlerError, TaskNotBound
 from butler.extending import Extensible
+from butler.fair_keys import check_fair_queues
 from butler.function_tasks import FunctionTask, TaskDecorator
 from butler.handles import Handle
 from butler.including import Include, watch
@@ -28,7 +29,7 @@ from butler.task_spec import TaskSpec, spec_of_instance, spec_of_object
 from butler.tasks import Binding, Task, class_binding, class_spec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from contextlib import AbstractContextManager
 
     from redis import Redis
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from butler.aio import AsyncButler
     from butler.api_tokens import ApiTokens
     from butler.clock import Clock
+    from butler.fair_keys import FairBy
     from butler.lifespan import LifespanFn
     from butler.listening import Listener
     from butler.parks import Parks
@@ -57,7 +59,8 @@ class Butler(Placer, RecurringOwner, MonitoringOwner):
     the URLs name; they stay the caller's to close. ``name`` is the application's, by default that
     of the module that makes its Butler: it marks what code declares. ``include`` names the modules
     in which tasks are, or packages whose ``tasks`` modules are meant; they are imported when that
-    is first needed (`import_tasks`). ``lifespan`` is what `Butler.lifespan` takes. Safe to use from
+    is first needed (`import_tasks`). ``fair_by`` is what tasks call so, by queue, for those that do
+    not say it themselves. ``lifespan`` is what `Butler.lifespan` takes. Safe to use from
     many threads, and after a fork.
     """
 
@@ -68,6 +71,7 @@ class Butler(Placer, RecurringOwner, MonitoringOwner):
         *,
         name: str | None = None,
         include: Iterable[str] = (),
+        fair_by: Mapping[str, FairBy] | None = None,
         lifespan: LifespanFn | None = None,
         redis: Redis | None = None,
         storage: Storage | None = None,
@@ -83,6 +87,7 @@ class Butler(Placer, RecurringOwner, MonitoringOwner):
         Extensible.__init__(self, lifespan)
         self.registry = TaskRegistry()
         self.include = Include(include)
+        self.fair_by = check_fair_queues(fair_by)
         self.closed = False
         watch(self)
 

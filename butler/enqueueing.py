@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from butler.errors import InvalidOption
 from butler.executions import Priority
+from butler.fair_keys import fair_key
 from butler.ids import new_id
 from butler.limiting import LimitKeys
 from butler.option_texts import check_limit_key, check_unique_key, merge_tags
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from butler.codec import Codec
+    from butler.fair_keys import FairBy
     from butler.options import LimitKey, TaskDefaults
     from butler.producing import Parent
     from butler.storage.records import TaskDefinition
@@ -38,6 +40,7 @@ class Plan:
     fingerprint: str
     has_unique_key: bool
     has_max_concurrency: bool
+    fair_by: FairBy | None
     result: Codec | None
 
 
@@ -54,6 +57,7 @@ def plan_of_spec(spec: TaskSpec, defaults: TaskDefaults) -> Plan:
         fingerprint=spec.fingerprint,
         has_unique_key=options.unique_key is not None,
         has_max_concurrency=options.max_concurrency is not None,
+        fair_by=options.fair_by,
         result=spec.result,
     )
 
@@ -71,6 +75,7 @@ def plan_of_definition(definition: TaskDefinition) -> Plan:
         fingerprint=definition.fingerprint,
         has_unique_key=bool(options.get("unique_key") or options.get("unique_key_is_computed")),
         has_max_concurrency=(options.get("limit") or {}).get("max_concurrency") is not None,
+        fair_by=options.get("fair_by"),
         result=None,
     )
 
@@ -117,17 +122,32 @@ def limit_keys_of_definition(definition: TaskDefinition) -> LimitKeys | None:
     return LimitKeys(concurrency=concurrency, rate=rate) if concurrency or rate else None
 
 
+def with_fair_key(keys: LimitKeys | None, fair: str | None) -> LimitKeys | None:
+    """The names of an execution that takes turns under this key, if it has one."""
+    return keys if fair is None else replace(keys or LimitKeys(), fair=fair)
+
+
 class Mould:
     """What many executions have in common: one task, enqueued with the same options.
 
-    ``chosen`` are a call's options, checked; they go over the task's. Raises `InvalidOption`.
+    ``chosen`` are a call's options, checked; they go over the task's. ``fair_by`` says, by queue,
+    what a task does not say itself. Raises `InvalidOption`.
     """
 
-    def __init__(self, plan: Plan, *, chosen: Mapping[str, Any], parent: Parent | None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        chosen: Mapping[str, Any],
+        parent: Parent | None,
+        fair_by: Mapping[str, FairBy],
+    ) -> None:
         user_id = chosen.get("user_id")
         self.plan = plan
         self._unique_key: str | None = chosen.get("unique_key")
         self._concurrency_key: str | None = chosen.get("concurrency_key")
+        self._fair_key: str | None = chosen.get("fair_key")
+        self._fair_by = plan.fair_by or fair_by.get(chosen.get("queue", plan.queue))
         self._fields = {
             "task": plan.task,
             "queue": chosen.get("queue", plan.queue),
@@ -156,22 +176,26 @@ class Mould:
 
     def execution(
         self,
-        request: str | None,
+        text: str | None,
         *,
+        request: Any,
         unique_key: str | None,
         limit_keys: LimitKeys | None = None,
         traceparent: str | None = None,
         execution_id: str | None = None,
     ) -> NewExecution:
-        """The row to write; the keys are the task's own, for this request."""
+        """The row to write; ``text`` is the request, and the keys are the task's own for it."""
         if self._unique_key is not None:
             unique_key = self._unique_key
         if self._concurrency_key is not None:
             known = limit_keys or LimitKeys()
             limit_keys = replace(known, concurrency=self._concurrency_key)
+        if self._fair_by is not None or self._fair_key is not None:
+            fair = self._fair_key or fair_key(self._fair_by, request)
+            limit_keys = with_fair_key(limit_keys, fair)
         return NewExecution(
             id=new_id() if execution_id is None else execution_id,
-            request=request,
+            request=text,
             unique_key=unique_key,
             traceparent=traceparent,
             limit_keys=limit_keys,

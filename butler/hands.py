@@ -156,7 +156,9 @@ class Hand:
         ``lists`` are some of this hand's lists, in their order; by default all.
         """
         names = self.lists if lists is None else lists
-        keys = [*self._pop_keys, *map(WireKeys.list, names)]
+        keys = [*self._pop_keys]
+        for name in names:
+            keys += (WireKeys.list(name), WireKeys.turns(name), WireKeys.waiting(name))
         with wire_errors("pop"):
             reply = self._pop(keys=keys, args=[token, limit, POP_MEMORY_S])
         return [(as_text(raw), name) for name, ids in zip(names, reply, strict=True) for raw in ids]

@@ -80,18 +80,25 @@ class LimitKeys:
     """Under which names one execution falls; None where that is the task's own.
 
     ``computed`` once code has seen its request: of a task that computes keys, no execution starts
-    before that (`LimitStorage.note_limit_keys`).
+    before that (`LimitStorage.note_limit_keys`). ``fair`` is no limit's: it is the key that takes
+    turns with others on its queue.
     """
 
     concurrency: str | None = None
     rate: str | None = None
     computed: bool = False
+    fair: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The form the ledger keeps."""
-        pairs = {"concurrency": self.concurrency, "rate": self.rate}
+        pairs = {"concurrency": self.concurrency, "rate": self.rate, "fair": self.fair}
         said = {part: name for part, name in pairs.items() if name is not None}
         return {**said, "computed": True} if self.computed else said
+
+
+def fair_key_of(keys: LimitKeys | None) -> str | None:
+    """The key under which an execution with these takes turns; None where it does not."""
+    return None if keys is None else keys.fair
 
 
 def parse_rate(text: object, burst: int | None = None) -> Rate:

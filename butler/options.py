@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 from butler.durations import check_days, seconds
 from butler.errors import DefinitionError, InvalidOption
 from butler.executions import Priority
+from butler.fair_keys import FairBy, check_fair_by, check_fair_key
 from butler.limiting import LimitRule, make_rule
 from butler.option_names import unknown_option
 from butler.option_texts import (
@@ -58,7 +59,8 @@ class TaskOptionFields(TypedDict, total=False):
     the request: while an execution with that key is unfinished, another enqueue returns it.
     ``max_concurrency`` attempts run at once, and ``rate`` ("100/minute") start, ``rate_burst`` of
     them together: in the whole cluster, for the task or for each ``concurrency_key`` and
-    ``rate_key``, which are a str or a function of the request.
+    ``rate_key``, which are a str or a function of the request. ``fair_by`` names a field of the
+    request, or is a function of it: executions with the same value take turns with the others.
     ``retention_days`` is how long its finished executions are kept, where the ledger's own
     `Retention` does not say it. ``aliases`` are older names that workers still understand.
     """
@@ -78,6 +80,7 @@ class TaskOptionFields(TypedDict, total=False):
     rate: str | None
     rate_key: LimitKey | None
     rate_burst: int | None
+    fair_by: FairBy | None
     retention_days: float | None
     aliases: Iterable[str]
 
@@ -89,8 +92,9 @@ class EnqueueOptions(TypedDict, total=False):
     them. No attempt starts after ``expires_at``, an aware datetime. ``replace`` lets the execution
     that holds the unique key do this instead, if it still waits. ``tags`` are added to the task's.
     ``max_attempts`` counts the first attempt. ``concurrency_key`` names what the task's
-    ``max_concurrency`` holds for, instead of the task's own key. ``transaction`` is a connection of
-    yours: the execution exists when you commit, and never if you do not.
+    ``max_concurrency`` holds for, instead of the task's own key; ``fair_key`` is what takes turns,
+    instead of what ``fair_by`` makes. ``transaction`` is a connection of yours: the execution
+    exists when you commit, and never if you do not.
     """
 
     delay_s: float | timedelta | None
@@ -101,6 +105,7 @@ class EnqueueOptions(TypedDict, total=False):
     unique_key: str | None
     replace: bool | None
     concurrency_key: str | None
+    fair_key: str | None
     user_id: str | None
     tags: Iterable[str] | None
     max_attempts: int | None
@@ -142,6 +147,7 @@ class TaskOptions:
     rate: str | None = None
     rate_key: LimitKey | None = None
     rate_burst: int | None = None
+    fair_by: FairBy | None = None
     retention_days: float | None = None
     aliases: tuple[str, ...] = ()
     stated: frozenset[str] = frozenset()
@@ -189,6 +195,7 @@ class TaskOptions:
             "unique_key_is_computed": computed,
             "concurrency_key": None if callable(self.concurrency_key) else self.concurrency_key,
             "rate_key": None if callable(self.rate_key) else self.rate_key,
+            "fair_by": None if callable(self.fair_by) else self.fair_by,
             "retention_days": self.retention_days,
             "limit": self._limit_form(),
             "aliases": list(self.aliases),
@@ -333,6 +340,7 @@ _TASK_CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "unique_key": _check_task_unique_key,
     "concurrency_key": _check_task_limit_key,
     "rate_key": _check_task_limit_key,
+    "fair_by": check_fair_by,
     "retention_days": _check_retention,
     "aliases": _check_aliases,
 }
@@ -346,6 +354,7 @@ _ENQUEUE_CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "unique_key": check_unique_key,
     "replace": _check_replace,
     "concurrency_key": check_limit_key,
+    "fair_key": check_fair_key,
     "user_id": check_user_id,
     "tags": check_tags,
     "max_attempts": _check_max_attempts,

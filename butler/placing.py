@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -18,9 +19,11 @@ from butler.enqueueing import (
     limit_keys_of_spec,
     plan_of_definition,
     plan_of_spec,
+    with_fair_key,
 )
-from butler.errors import InvalidOption, UnknownTask
+from butler.errors import InvalidOption, InvalidRequest, UnknownTask
 from butler.extending import Extensible
+from butler.fair_keys import fair_key
 from butler.handles import Handle
 from butler.operating import Operator
 from butler.options import check_enqueue_options
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from butler.codec import Codec
+    from butler.fair_keys import FairBy
     from butler.joining import Placeholders, Transaction
     from butler.known_tasks import KnownTasks
     from butler.limiting import LimitKeys
@@ -43,13 +47,14 @@ if TYPE_CHECKING:
     from butler.task_spec import TaskSpec
     from butler.writing import Enqueued
 
-    _Encoded = tuple[str | None, str | None, LimitKeys | None]
+    _Encoded = tuple[str | None, Any, str | None, LimitKeys | None]
 
 
 class Placer(Producer, Operator, Extensible):
     """Checks orders, runs the middleware around them, and has them written."""
 
     registry: TaskRegistry
+    fair_by: Mapping[str, FairBy]
     _known: KnownTasks
 
     @property
@@ -158,11 +163,25 @@ class Placer(Producer, Operator, Extensible):
             raise
 
     def _place_again(self, execution: NewExecution) -> Handle[Any]:
+        spec = self.registry.find(execution.task)
+        keys = with_fair_key(None, self._fair_key_again(execution, spec))
+        execution = replace(execution, limit_keys=keys)
         row = write_and_push(
             [execution], storage=self.storage, pusher=self.pusher, clock=self.clock
         )[0]
-        spec = self.registry.find(execution.task)
         return self._handle_of(row, spec.result if spec else None)
+
+    def _fair_key_again(self, execution: NewExecution, spec: TaskSpec | None) -> str | None:
+        """The key of an old execution's request; None where that cannot be read any more."""
+        try:
+            if spec is not None:
+                fair_by, request = spec.options.fair_by, spec.request.decode(execution.request)
+            else:
+                fair_by = self._known.get(execution.task).options.get("fair_by")
+                request = None if execution.request is None else json.loads(execution.request)
+        except (UnknownTask, InvalidRequest):
+            return None
+        return fair_key(fair_by or self.fair_by.get(execution.queue), request)
 
     def _handle_of(self, row: Enqueued, result: Codec | None) -> Handle[Any]:
         return Handle(
@@ -200,11 +219,17 @@ class Placer(Producer, Operator, Extensible):
                     recipes[task] = self._recipe(order.task)
                 if options not in checked:
                     checked[options] = check_enqueue_options(order.options)
-                mould = Mould(recipes[task].plan, chosen=checked[options], parent=parent)
+                mould = Mould(
+                    recipes[task].plan,
+                    chosen=checked[options],
+                    parent=parent,
+                    fair_by=self.fair_by,
+                )
                 moulds[task, options] = mould
-            text, key, limits = recipes[task].encode(order.request, checked[options])
+            text, request, key, limits = recipes[task].encode(order.request, checked[options])
             made = mould.execution(
                 text,
+                request=request,
                 unique_key=key,
                 limit_keys=limits,
                 traceparent=order.traceparent,
@@ -253,7 +278,7 @@ class Placer(Producer, Operator, Extensible):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Recipe:
-    """How a request of one task becomes the text and the keys of a row."""
+    """How a request of one task becomes the text of a row, is understood, and makes its keys."""
 
     plan: Plan
     encode: Callable[[Any, Mapping[str, Any]], _Encoded]
@@ -262,7 +287,7 @@ class _Recipe:
 def _encode(spec: TaskSpec, limit: int, request: Any, _: Mapping[str, Any]) -> _Encoded:
     request = spec.request.validate(request)
     text = spec.request.encode(request, max_bytes=limit)
-    return text, key_of_spec(spec, request), limit_keys_of_spec(spec, request)
+    return text, request, key_of_spec(spec, request), limit_keys_of_spec(spec, request)
 
 
 def _encode_known(
@@ -273,4 +298,5 @@ def _encode_known(
     chosen: Mapping[str, Any],
 ) -> _Encoded:
     text = known.encode(definition, request, max_bytes=limit)
-    return text, key_of_definition(definition, chosen), limit_keys_of_definition(definition)
+    key = key_of_definition(definition, chosen)
+    return text, request, key, limit_keys_of_definition(definition)

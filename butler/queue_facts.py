@@ -34,12 +34,23 @@ class QueueFacts:
         return {_without_priority(member.removeprefix(prefix)) for member in members}
 
     def depths(self, queue: str) -> dict[Priority, int]:
-        """How many wait in each of a queue's three lists."""
-        with wire_errors("depth"):
-            return {
-                priority: int(self._redis.llen(WireKeys.list(list_name(queue, priority))))
-                for priority in Priority
-            }
+        """How many wait on each of a queue's three lists, and their turn beside it."""
+        with wire_errors("depth"), self._redis.pipeline(transaction=False) as pipe:
+            for priority in Priority:
+                pipe.llen(WireKeys.list(list_name(queue, priority)))
+                pipe.zcard(WireKeys.waiting(list_name(queue, priority)))
+            found = pipe.execute()
+        return {
+            priority: int(found[2 * n]) + int(found[2 * n + 1])
+            for n, priority in enumerate(Priority)
+        }
+
+    def fair_keys(self, queue: str) -> int:
+        """How many fair keys take turns on a queue now, all priorities together (about)."""
+        with wire_errors("depth"), self._redis.pipeline(transaction=False) as pipe:
+            for priority in Priority:
+                pipe.zcard(WireKeys.turns(list_name(queue, priority)))
+            return sum(int(count) for count in pipe.execute())
 
     def ledgers(self, queues: Iterable[str]) -> dict[str, str]:
         """The ids of the ledgers that pushed to the queues, where one did."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import time
 from datetime import UTC, datetime
 from functools import cache
@@ -42,6 +43,7 @@ PUSH_BATCH = 500
 # RQ_KEY_PREFIX keeps applications apart that share a Redis; what is ours must follow it.
 OUR_PREFIX = "butler" if RQ_KEY_PREFIX == "rq" else f"{RQ_KEY_PREFIX}:butler"
 
+_INCLUDE = re.compile(r"^-- include (\w+)$", re.MULTILINE)
 _LIST_SUFFIX = {Priority.HIGH: ".high", Priority.NORMAL: "", Priority.LOW: ".low"}
 
 
@@ -75,6 +77,16 @@ class WireKeys:
     def list(name: str) -> str:
         """List of waiting ids."""
         return f"{RQ_KEY_PREFIX}:queue:{name}"
+
+    @staticmethod
+    def turns(name: str) -> str:
+        """Sorted set of fair keys of which something waits beside a list, by their turn."""
+        return f"{OUR_PREFIX}:turns:{name}"
+
+    @staticmethod
+    def waiting(name: str) -> str:
+        """Sorted set of what waits its turn beside a list: a fair key, NUL and an id each."""
+        return f"{OUR_PREFIX}:waiting:{name}"
 
     @staticmethod
     def registry(kind: str, name: str) -> str:
@@ -205,9 +217,11 @@ class QueueWire:
 
     def depth(self, queue: str) -> int:
         """How many executions wait on a queue, all priorities together."""
-        with wire_errors("depth"):
-            lengths = [self.redis.llen(WireKeys.list(name)) for name in list_names(queue)]
-        return sum(int(length) for length in lengths)
+        with wire_errors("depth"), self.redis.pipeline(transaction=False) as pipe:
+            for name in list_names(queue):
+                pipe.llen(WireKeys.list(name))
+                pipe.zcard(WireKeys.waiting(name))
+            return sum(int(length) for length in pipe.execute())
 
     def _push_list(
         self, queue: str, priority: Priority, batch: Sequence[QueueEntry], from_hand: str | None
@@ -227,12 +241,14 @@ class QueueWire:
             WireKeys.ledger(queue),
             WireKeys.hand(from_hand or "none"),
             *(WireKeys.registry(kind, name) for kind in ("wip", "finished", "failed", "canceled")),
+            WireKeys.turns(name),
+            WireKeys.waiting(name),
             *(WireKeys.job(entry.id) for entry in batch),
         ]
         head, tail = _pickle_around_id()
         args: list[str | int | bytes] = [name, self.ledger_id, rq_time(), head, tail]
-        args += (WAKE_TOKENS, FAILED_TTL_S)
-        details = _details(batch)
+        fair_keys, details = _fair_keys(batch), _details(batch)
+        args += (WAKE_TOKENS, FAILED_TTL_S, len(fair_keys), *fair_keys)
         # What is enqueued in bulk mostly differs in its ids alone; an argument costs a microsecond.
         args += details[:1] if len(set(details)) == 1 else details
         return keys, args
@@ -243,13 +259,14 @@ class QueueWire:
             keys = [
                 WireKeys.list(name),
                 *(WireKeys.registry(kind, name) for kind in ("finished", "failed", "canceled")),
+                WireKeys.turns(name),
+                WireKeys.waiting(name),
                 *(WireKeys.job(entry.id) for entry in batch),
             ]
-            ids = [entry.id for entry in batch]
+            args: list[str | int] = [status, rq_time(), int(time.time()), CANCELED_TTL_S]
+            args += (f"{entry.fair_key or ''}\0{entry.id}" for entry in batch)
             with wire_errors("withdraw"):
-                self._withdraw(
-                    keys=keys, args=[status, rq_time(), int(time.time()), CANCELED_TTL_S, *ids]
-                )
+                self._withdraw(keys=keys, args=args)
 
 
 class wire_errors:  # noqa: N801 - reads as a statement
@@ -270,6 +287,15 @@ class wire_errors:  # noqa: N801 - reads as a statement
             raise QueueUnavailable(
                 f"Redis did not take the {self._action}: {type(error).__name__}: {error}"
             ) from error
+
+
+def _fair_keys(batch: Sequence[QueueEntry]) -> list[str]:
+    """None where nobody has one, one where it is everybody's, else one an entry."""
+    found = [entry.fair_key or "" for entry in batch]
+    different = set(found)
+    if len(different) > 1:
+        return found
+    return [] if different == {""} else found[:1]
 
 
 def _details(batch: Sequence[QueueEntry]) -> list[str]:
@@ -300,7 +326,10 @@ def _batches(
 
 @cache
 def _source(name: str) -> str:
-    return files("butler").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
+    """A script, behind the functions that it includes."""
+    text = files("butler").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
+    included = _INCLUDE.search(text)
+    return text if included is None else f"{_source(included[1])}\n{text}"
 
 
 @cache

@@ -17,6 +17,7 @@ from butler.annotations import resolve_reference
 from butler.calls import call_of_class, call_of_function, call_of_method
 from butler.codec import Codec, ResultCodec
 from butler.errors import DefinitionError
+from butler.fair_keys import check_field
 from butler.injection.recipes import provided_parameters
 from butler.option_names import unknown_option
 from butler.options import (
@@ -214,8 +215,9 @@ def _spec(
             f'{where}: isolation="{checked.isolation}" is not for a plain {kind}, which runs as '
             f'"{fitting}"; ' + ("write def" if is_async else "write async def")
         )
-    for option in ("unique_key", "concurrency_key", "rate_key"):
+    for option in ("unique_key", "concurrency_key", "rate_key", "fair_by"):
         _check_key(option, getattr(checked, option), where=where)
+    check_field(checked.fair_by, request_type, where=where)
     return TaskSpec(
         options=checked,
         request_type=request_type,

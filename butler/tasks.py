@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from butler.app import Butler
     from butler.context import TaskContext
+    from butler.fair_keys import FairBy
     from butler.handles import Handle
     from butler.joining import Placeholders
     from butler.results import TaskResult
@@ -138,6 +139,7 @@ class Task(Generic[Req, Res]):
     rate: ClassVar[str | None] = None
     rate_key: LimitKey | None = None
     rate_burst: ClassVar[int | None] = None
+    fair_by: FairBy | None = None
     retention_days: ClassVar[float | None] = None
     aliases: ClassVar[Sequence[str]] = ()
 

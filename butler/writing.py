@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from butler.errors import ButlerError, InvalidOption, TransactionRefused
 from butler.executions import ExecutionStatus
+from butler.limiting import fair_key_of
 from butler.record import record
 from butler.storage.base import MAX_BATCH, Transactional
 from butler.storage.records import QueueEntry
@@ -152,7 +153,9 @@ def _has_moved(row: Inserted) -> bool:
         return False
     if row.entry is None:
         return True
-    return (row.left.queue, row.left.priority) != (row.entry.queue, row.entry.priority)
+    left, entry = row.left, row.entry
+    before = left.queue, left.priority, left.fair_key
+    return before != (entry.queue, entry.priority, entry.fair_key)
 
 
 def _entry(execution: NewExecution, *, now: datetime) -> QueueEntry:
@@ -164,6 +167,7 @@ def _entry(execution: NewExecution, *, now: datetime) -> QueueEntry:
         attempt=0,
         timeout_s=execution.timeout_s,
         created_at=now,
+        fair_key=fair_key_of(execution.limit_keys),
     )
 
 

@@ -108,7 +108,8 @@ Examples:
 def list_queues(*, as_json: bool, **_: object) -> None:
     """List queues: what waits in Redis by priority, what the ledger knows, and who serves them.
 
-    HIGH, NORMAL and LOW are the lengths of the lists in Redis; the states are the ledger's.
+    HIGH, NORMAL and LOW are what waits in Redis, on the lists and in turn beside them; the states
+    are the ledger's. STATE also says how many fair keys take turns on a queue.
     """
     with open_ledger() as butler:
         limits = {
@@ -132,7 +133,8 @@ def _names(butler: Butler) -> set[str]:
 
 
 def _form(butler: Butler, name: str, limit: LimitRow | None) -> dict[str, Any]:
-    depths = QueueFacts(butler.redis).depths(name)
+    facts = QueueFacts(butler.redis)
+    depths = facts.depths(name)
     workers = [
         worker
         for worker in butler.storage.workers()
@@ -143,6 +145,7 @@ def _form(butler: Butler, name: str, limit: LimitRow | None) -> dict[str, Any]:
         "waiting": {str(priority): depths[priority] for priority in Priority},
         # A state at a time: each has an index of its own, and the finished ones are not counted.
         "executions": {str(status): _count(butler, name, status) for status in UNFINISHED},
+        "fair_keys": facts.fair_keys(name),
         "workers": len(workers),
         "limit": rule_form(LimitRule() if limit is None else limit.rule),
         "paused": limit is not None and limit.paused_at is not None,
@@ -162,5 +165,11 @@ def _row(form: dict[str, Any]) -> tuple[object, ...]:
         *form["executions"].values(),
         form["workers"],
         "" if rule.says_nothing else rule,
-        "paused" if form["paused"] else "",
+        _state(form),
     )
+
+
+def _state(form: dict[str, Any]) -> str:
+    keys = form["fair_keys"]
+    said = ("paused" if form["paused"] else "", f"{keys} in turn" if keys else "")
+    return ", ".join(each for each in said if each)

@@ -1,4 +1,7 @@
--- Put executions on one RQ list, with the hashes that RQ's own tools read.
+-- Put executions on one RQ list, with the hashes that RQ's own tools read. Those with a fair key wait
+-- their turn beside it, and, as long as any do, all others with them.
+--
+-- include turns
 --
 -- KEYS[1] set     rq:queues                 all lists RQ knows
 -- KEYS[2] list    rq:queue:<list>           where the ids go
@@ -9,19 +12,22 @@
 -- KEYS[7] zset    rq:finished:<list>
 -- KEYS[8] zset    rq:failed:<list>
 -- KEYS[9] zset    rq:canceled:<list>
--- KEYS[10..] hash rq:job:<id>               one a pushed id
+-- KEYS[10] zset   butler:turns:<list>       see turns.lua
+-- KEYS[11] zset   butler:waiting:<list>
+-- KEYS[12..] hash rq:job:<id>               one a pushed id
 -- ARGV[1] list name, [2] ledger id, [3] time in RQ's format, [4] and [5] the pickle around the id,
 -- ARGV[6] most tokens the wake list keeps, [7] seconds a failed hash lives, which RQ obeys where it
--- is RQ that calls a job failed, then "attempt timeout created_at task" for each id, or once where
+-- is RQ that calls a job failed, [8] how many fair keys follow: none, one for all, or one each ('' for
+-- an id that has none), then those, then "attempt timeout created_at task" for each id, or once where
 -- it is the same for all. The id is the end of its key.
 -- Each push is published on butler:execution:<id>, for whoever waits.
 -- Returns how many were pushed. An id whose hash speaks of a newer attempt is left alone.
 
-local pushed = {}
+local pushed, keyed, fair_keys = {}, tonumber(ARGV[8]), {}
 local attempt, timeout, created_at, task
-for i = 10, #KEYS do
+for i = 12, #KEYS do
   local id = string.sub(KEYS[i], -36)
-  local details = ARGV[i - 2]
+  local details = ARGV[i - 3 + keyed]
   if details then
     attempt, timeout, created_at, task = string.match(details, '^(%d+) (%d+) (%S+) (.*)$')
     attempt = tonumber(attempt)
@@ -43,14 +49,20 @@ for i = 10, #KEYS do
       'description', task, 'created_at', created_at, 'enqueued_at', ARGV[3],
       'timeout', timeout, 'failure_ttl', ARGV[7], 'attempt', attempt, 'ledger', ARGV[2])
     pushed[#pushed + 1] = id
+    if keyed > 0 then fair_keys[#pushed] = ARGV[keyed == 1 and 9 or i - 3] end
     redis.pcall('PUBLISH', 'butler:execution:' .. id, '{"kind":"state","over":false}')
   end
 end
 if #pushed > 0 then
   redis.call('SADD', KEYS[1], KEYS[2])
   redis.call('SET', KEYS[4], ARGV[2])
-  for first = 1, #pushed, 1000 do
-    redis.call('RPUSH', KEYS[2], unpack(pushed, first, math.min(first + 999, #pushed)))
+  if keyed > 0 or redis.call('EXISTS', KEYS[10]) == 1 then
+    queue_up(KEYS[10], KEYS[11], pushed, fair_keys)
+    lay(KEYS[2], KEYS[10], KEYS[11])
+  else
+    for first = 1, #pushed, 1000 do
+      redis.call('RPUSH', KEYS[2], unpack(pushed, first, math.min(first + 999, #pushed)))
+    end
   end
   for _ = 1, math.min(#pushed, tonumber(ARGV[6])) do
     redis.call('RPUSH', KEYS[3], '')

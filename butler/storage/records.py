@@ -87,8 +87,8 @@ class InsertedWithin:
 class QueueEntry:
     """What the wire needs to know to put an execution on its queue.
 
-    ``attempt`` is the last one that was claimed (0 at first): the wire refuses anything about an
-    attempt that is not newer.
+    ``attempt`` is the last one that was claimed (0 at first): the wire refuses what is about one
+    that is not newer. Executions of one ``fair_key`` take turns with those of another.
     """
 
     id: str
@@ -98,11 +98,12 @@ class QueueEntry:
     attempt: int
     timeout_s: float | None
     created_at: datetime
+    fair_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A worker wants to run these ids; ``token`` makes a repeated claim the same claim.
+    """A worker wants to run these ids; a claim that is repeated has the same ``token``.
 
     ``solo`` claims only executions that must run alone, anything else only the others.
     """
@@ -180,7 +181,7 @@ class Finished:
     is gone (``status`` None): the attempt was given up and its outcome is worth nothing.
     ``status`` is the row's, and can be cancelled where the transition said otherwise. ``entry`` is
     there where a queue may have to hear of it: not of a row that is gone, and not of a success.
-    ``rejected`` carries the reason why the ledger refused the value itself and failed it alone.
+    ``rejected`` is the reason why the ledger refused the value itself and failed it alone.
     """
 
     id: str
@@ -236,7 +237,7 @@ class ProgressReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionEvent:
-    """One line of an execution's history: progress today, log lines beside it."""
+    """One line of an execution's history."""
 
     execution_id: str
     attempt: int
@@ -248,7 +249,7 @@ class ExecutionEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionQuery:
-    """Which executions to list, newest first; every filter that is given must hold.
+    """Which executions to list, newest first; each filter that is given must hold.
 
     ``after`` is the ``next_cursor`` of the page before. ``limit`` is 1..1000. ``text`` is looked
     for in the error message, without regard to case. ``request`` holds places in the request and

@@ -52,7 +52,7 @@ class HeldIds:
 
 
 def read_held(redis: Redis, hands: Hands) -> HeldIds:
-    """Read every list RQ knows of, then what is started, then every hand.
+    """Read what waits beside each list RQ knows of, and the list; what is started; every hand.
 
     In this order, because ids move from lists to the others: one that leaves its list unread is in
     one of them when those are read. Raises `QueueUnavailable`.
@@ -64,12 +64,19 @@ def _all_ids(redis: Redis, hands: Hands) -> Iterable[str]:
     with wire_errors("look at the lists"):
         keys = [as_text(raw) for raw in redis.smembers(WireKeys.queues)]
         for key in keys:
+            yield from _waiting_ids(redis, key.removeprefix(WireKeys.list("")))
             yield from _list_ids(redis, key)
         for key in keys:
             yield from _started_ids(redis, key.removeprefix(WireKeys.list("")))
     for worker_id in hands.workers():
         yield from hands.ids(worker_id)
     yield from Parks(hands.redis).ids()
+
+
+def _waiting_ids(redis: Redis, name: str) -> Iterable[str]:
+    members: Any = redis.zscan_iter(WireKeys.waiting(name), count=PAGE)
+    for raw, _ in members:
+        yield as_text(raw)[-UUID_LENGTH:]
 
 
 def _list_ids(redis: Redis, key: str) -> Iterable[str]:

@@ -3,7 +3,8 @@
 Ten times a second at most it looks whether a park of a rate is due; once a second it asks the
 ledger about the eldest id of each park (a thousand parks a look), because whoever should have
 released a slot may have died between the ledger and Redis. It also keeps the mirror of paused
-queues right.
+queues right, and puts what comes next on a list that plain RQ workers have emptied while executions
+wait their turn beside it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from butler.clock import SYSTEM_CLOCK
 from butler.limiting import QUEUE_PREFIX, STEP_S
 from butler.parks import Parks
 from butler.storage.base import MAX_BATCH
+from butler.turns import Turns
+from butler_scheduler.rq_lists import lists_of_ledger
 from butler_scheduler.service import Service
 
 if TYPE_CHECKING:
@@ -38,7 +41,9 @@ class Parker(Service):
     ) -> None:
         super().__init__(clock=clock)
         self._storage = storage
+        self._redis = redis
         self._parks = Parks(redis)
+        self._turns = Turns(redis)
         self._leader = leader
         self._round_due = 0.0
         self._start = 0
@@ -65,6 +70,7 @@ class Parker(Service):
         }
         if paused != self._parks.shown_paused():
             self._parks.show_paused(sorted(paused))
+        self._turns.lay(lists_of_ledger(self._redis, self._storage.ledger_id()))
         parks = self._parks.page(self._start, MAX_BATCH)
         self._start = self._start + MAX_BATCH if len(parks) == MAX_BATCH else 0
         if parks:

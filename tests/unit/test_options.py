@@ -156,6 +156,7 @@ def test_options_that_other_processes_need_are_json():
         "unique_key_is_computed": True,
         "concurrency_key": None,
         "rate_key": None,
+        "fair_by": None,
         "retention_days": None,
         "limit": None,
         "aliases": ["s"],

@@ -266,6 +266,7 @@ def test_pops_while_a_list_is_read_hide_nothing_that_stays(bench):
         smembers = staticmethod(bench.redis.smembers)
         time = staticmethod(bench.redis.time)
         zrangebyscore = staticmethod(bench.redis.zrangebyscore)
+        zscan_iter = staticmethod(bench.redis.zscan_iter)
 
         def lrange(self, key, start, stop):
             page = bench.redis.lrange(key, start, stop)

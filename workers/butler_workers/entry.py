@@ -19,6 +19,7 @@ from butler.errors import ButlerError, SettingsError, StorageUnavailable
 from butler.ids import new_id
 from butler.queues import WireKeys, as_text, wire_errors
 from butler.settings import load_settings
+from butler.turns import Turns
 from butler_workers.guests import Guest, mute
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ def run(execution_id: str) -> None:
     # Before anything that takes long: an order to stop may come while the application is imported.
     worker_id = new_id()
     connection = job.connection
+    # The one that RQ took may have been the only one that lay on the list.
+    Turns(connection).deal(job.origin, 0)
     connection.hset(WireKeys.guests, worker_id, execution_id)
     try:
         butler = _butler()

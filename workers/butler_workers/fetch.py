@@ -35,6 +35,7 @@ from butler.parks import Parks
 from butler.queues import WireKeys, as_text
 from butler.storage.base import MAX_BATCH
 from butler.storage.records import Claim
+from butler.turns import Turns
 from butler_workers.strangers import Strangers
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ class Fetcher:
         self._on_alone = on_alone
         self._on_lost = on_lost
         self._parks = Parks(wire.redis)
+        self._turns = Turns(wire.redis)
         self._strangers = Strangers(hand, ledger_id=wire.ledger_id)
         self._pace = _Pace()
         self._stopping = threading.Event()
@@ -176,7 +178,7 @@ class Fetcher:
                 if not apart:
                     taken += self._pop(wanted - len(taken), lists)
                 for name in lists if apart else ():
-                    taken += self._strangers.pick(name, wanted - len(taken))
+                    taken += self._pick(name, wanted - len(taken))
                 if len(taken) >= wanted:
                     break
         except QueueUnavailable as error:
@@ -184,6 +186,13 @@ class Fetcher:
             if not taken:
                 raise
             log_event(logger, logging.WARNING, "take.incomplete", error=error)
+        return taken
+
+    def _pick(self, name: str, wanted: int) -> list[Popped]:
+        """Ours from between strangers, who keep their list from standing empty: see `Turns`."""
+        taken = self._strangers.pick(name, wanted)
+        if len(taken) < wanted and self._turns.deal(name, wanted - len(taken)):
+            taken += self._strangers.pick(name, wanted - len(taken))
         return taken
 
     def _pop(self, wanted: int, lists: Sequence[str]) -> list[Popped]:

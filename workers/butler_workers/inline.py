@@ -34,7 +34,7 @@ from butler_workers.notes import Notes
 from butler_workers.slots import Slots
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
     from butler.app import Butler
@@ -68,6 +68,7 @@ class InlineWorker:
         self._ran: dict[str, None] = {}
         # What a limit or a pause keeps from starting, until something ends or the clock is moved.
         self._kept: dict[str, Wait] = {}
+        self._rota = _Rota()
 
     def run(self) -> list[Execution]:
         """Run all in this thread; the executions as they are left, in the order they first ran."""
@@ -135,9 +136,7 @@ class InlineWorker:
         while True:
             queued = self._queued()
             if queued:
-                # One list after the other, as workers drain them.
-                order = list(Priority)
-                return min((order.index(e.priority), at, e.id, e) for at, e in queued)[-1]
+                return self._rota.next(queued)
             if not self._skip_ahead():
                 return None
 
@@ -231,6 +230,30 @@ class InlineWorker:
         return [execution for execution in found if execution is not None]
 
 
+class _Rota:
+    """One list after the other, as workers drain them; on each, fair keys take turns."""
+
+    def __init__(self) -> None:
+        self._taken = 0
+        self._turns: dict[tuple[str, Priority, str | None], int] = {}
+
+    def next(self, queued: Sequence[tuple[datetime, QueueEntry]]) -> QueueEntry:
+        """The one that runs next of these, which are not none."""
+        order = list(Priority)
+        shared = {(e.queue, e.priority) for _, e in queued if e.fair_key is not None}
+
+        def place(pair: tuple[datetime, QueueEntry]) -> tuple[int, int, datetime, str]:
+            at, entry = pair
+            fair = (entry.queue, entry.priority) in shared
+            turn = self._turns.get(_fair_line(entry), 0) if fair else 0
+            return order.index(entry.priority), turn, at, entry.id
+
+        _, entry = min(queued, key=place)
+        self._taken += 1
+        self._turns[_fair_line(entry)] = self._taken
+        return entry
+
+
 class _Watchdog:
     """Interrupts an attempt at its timeout, as the ticker of a worker would."""
 
@@ -251,6 +274,11 @@ class _Watchdog:
         if self._timer is not None:
             self._timer.cancel()
             self._timer.join()
+
+
+def _fair_line(entry: QueueEntry) -> tuple[str, Priority, str | None]:
+    """Those with the same one take one turn together."""
+    return entry.queue, entry.priority, entry.fair_key
 
 
 @contextmanager

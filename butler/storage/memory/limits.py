@@ -235,5 +235,6 @@ def _joined(known: LimitKeys, made: LimitKeys) -> LimitKeys:
         made,
         concurrency=known.concurrency or made.concurrency,
         rate=known.rate or made.rate,
+        fair=known.fair,
         computed=True,
     )

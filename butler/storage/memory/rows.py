@@ -20,6 +20,7 @@ from butler.executions import (
     ExecutionStatus,
 )
 from butler.lifecycle import EXPIRED, MOVES
+from butler.limiting import fair_key_of
 from butler.storage.memory.stats import Tally
 from butler.storage.records import Claimed, QueueEntry, RunningAttempt, Standing
 from butler.storage.stats import Ending
@@ -111,6 +112,7 @@ class Row:
             attempt=self.attempt,
             timeout_s=self.new.timeout_s,
             created_at=self.created_at,
+            fair_key=fair_key_of(self.new.limit_keys),
         )
 
     def to_standing(self) -> Standing:

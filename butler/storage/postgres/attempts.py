@@ -124,7 +124,10 @@ class PostgresAttempts:
         found = self._connections.run("expire_these", {"ids": literals.uuids(sorted(ids))})
         return {
             row[0]: Refused(
-                id=row[0], status=ExecutionStatus.CANCELLED, alone=False, expired=rows.entry(row)
+                id=row[0],
+                status=ExecutionStatus.CANCELLED,
+                alone=False,
+                expired=rows.entry(row, fair_key=row[7]),
             )
             for row in found
         }
@@ -206,14 +209,16 @@ def _succeeded(execution_id: str) -> Finished:
 
 
 def _finished(row: Sequence[Any], *, applied: bool) -> Finished:
-    return Finished(id=row[0], applied=applied, status=rows.STATUS[row[7]], entry=rows.entry(row))
+    """The columns of finish: an entry, the status, the fair key."""
+    entry = rows.entry(row, fair_key=row[8])
+    return Finished(id=row[0], applied=applied, status=rows.STATUS[row[7]], entry=entry)
 
 
 def _recognised(transition: Transition, row: Sequence[Any]) -> Finished:
-    """The columns of finish_rest: an entry, the status, how the attempt ended, why refused."""
+    """The columns of finish_rest: those of finish, how the attempt ended, why it was refused."""
     if row[7] is None:
         return Finished(id=transition.execution_id, applied=False, status=None, entry=None)
-    outcome, refusal = row[8], row[9]
+    outcome, refusal = row[9], row[10]
     if refusal is None:
         found = _finished(row, applied=outcome == transition.outcome)
         return replace(found, entry=None) if found.status is ExecutionStatus.SUCCEEDED else found

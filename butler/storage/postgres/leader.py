@@ -79,7 +79,7 @@ class PostgresLeader:
             "floor": None if floor is None else floor.isoformat(),
         }
         found = self._connections.run("stage", params, hot=True)
-        entries = [rows.entry(row[2:]) for row in found if row[2] is not None]
+        entries = [rows.entry(row[2:], fair_key=row[9]) for row in found if row[2] is not None]
         leads, moment = found[0][:2]
         if leads and len(entries) < limit:
             self._floor = moment
@@ -92,7 +92,7 @@ class PostgresLeader:
     def expire(self, *, epoch: int, limit: int) -> list[QueueEntry]:
         """Cancel what waits and is past its ``expires_at``, the latest last."""
         params = {"epoch": str(epoch), "limit": str(limit)}
-        return [rows.entry(row) for row in self._connections.run("expire", params)]
+        return [rows.entry(row, fair_key=row[7]) for row in self._connections.run("expire", params)]
 
     def hear(self, due_at: datetime) -> None:
         """Executions were committed that are due at this time or later; from any thread."""
@@ -119,7 +119,7 @@ class PostgresLeader:
             "limit": str(limit),
         }
         found = self._connections.run("queued", params)
-        return [(rows.in_utc(row[7]), rows.entry(row)) for row in found]
+        return [(rows.in_utc(row[7]), rows.entry(row, fair_key=row[8])) for row in found]
 
     def _floor_at(self, now_s: float) -> datetime | None:
         fresh = now_s - self._whole_look_at < _WHOLE_LOOK_EVERY_S

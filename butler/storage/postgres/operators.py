@@ -50,7 +50,7 @@ class PostgresOperators:
 
 
 def _moved(statement: str, row: Columns) -> Moved:
-    """The columns of cancel, retry and delete: an entry, the status before, after, a worker."""
+    """The columns of cancel, retry, delete: an entry, status before, after, a worker, fair key."""
     before, after, worker_name = row[7], row[8], row[9]
     if statement == "delete":
         changed = bool(after)
@@ -63,7 +63,7 @@ def _moved(statement: str, row: Columns) -> Moved:
         changed=changed,
         before=rows.STATUS[before],
         after=rows.STATUS[after],
-        entry=rows.entry(row),
+        entry=rows.entry(row, fair_key=row[10]),
         worker_name=worker_name,
     )
 

@@ -44,8 +44,8 @@ _PRIORITY = {str(p): p for p in Priority}
 _OUTCOME = {str(o): o for o in AttemptOutcome}
 
 
-def entry(row: Sequence[Any]) -> QueueEntry:
-    """The first seven columns of finish, cancel, retry, delete and queued."""
+def entry(row: Sequence[Any], *, fair_key: str | None = None) -> QueueEntry:
+    """The first seven columns of finish, cancel, retry, delete, queued, and one of the others."""
     id_, task, queue, priority, attempt, timeout_s, created_at = row[:7]
     return QueueEntry(
         id=id_,
@@ -55,6 +55,7 @@ def entry(row: Sequence[Any]) -> QueueEntry:
         attempt=attempt,
         timeout_s=timeout_s,
         created_at=in_utc(created_at),
+        fair_key=fair_key,
     )
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from butler.errors import UniqueKeyBusy
 from butler.executions import TERMINAL, ExecutionStatus, Priority
 from butler.lifecycle import REPLACEABLE
+from butler.limiting import fair_key_of
 from butler.storage.postgres import literals, rows
 from butler.storage.postgres.columns import many_rows, replacement
 from butler.storage.records import Inserted
@@ -111,9 +112,10 @@ class UniqueInserts:
             return Inserted(id=holder, created=False, status=status)
         found = self._connections.run("replace", replacement(new) | {"holder": holder})
         for row in found:
-            entry, now, before = rows.entry(row), rows.STATUS[row[7]], rows.STATUS[row[8]]
+            entry = rows.entry(row, fair_key=fair_key_of(new.limit_keys))
+            now, before = rows.STATUS[row[7]], rows.STATUS[row[8]]
             assert now is not None
-            left = replace(entry, queue=row[9], priority=Priority(row[10]))
+            left = replace(entry, queue=row[9], priority=Priority(row[10]), fair_key=row[11])
             return Inserted(
                 id=holder,
                 created=False,

@@ -6,7 +6,7 @@ WITH locked AS MATERIALIZED (
     CROSS JOIN LATERAL (
         SELECT
             x.id, x.status, x.task, x.queue, x.priority, x.attempt, x.timeout_s, x.created_at,
-            x.unique_key, x.worker_id
+            x.unique_key, x.worker_id, x.limit_keys
         FROM {schema}.executions AS x
         WHERE x.id = wanted.id
         OFFSET 0
@@ -54,7 +54,7 @@ freed AS (
 SELECT
     locked.id::text, locked.task, locked.queue, locked.priority, locked.attempt,
     locked.timeout_s, locked.created_at, locked.status, moved.status,
-    CASE WHEN locked.status = 'running' THEN w.name END
+    CASE WHEN locked.status = 'running' THEN w.name END, locked.limit_keys ->> 'fair'
 FROM locked
 LEFT JOIN moved ON moved.id = locked.id
 LEFT JOIN {schema}.workers AS w ON w.id = locked.worker_id

@@ -32,6 +32,6 @@ deleted AS (
 )
 SELECT
     locked.id::text, locked.task, locked.queue, locked.priority, locked.attempt,
-    locked.timeout_s, locked.created_at, locked.status, deleted.id IS NOT NULL, NULL
+    locked.timeout_s, locked.created_at, locked.status, deleted.id IS NOT NULL, NULL, NULL
 FROM locked
 LEFT JOIN deleted ON deleted.id = locked.id

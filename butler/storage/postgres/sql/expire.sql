@@ -40,4 +40,5 @@ SET status = 'cancelled',
 FROM late
 WHERE e.id = late.id
 RETURNING
-    e.id::text, e.task, e.queue, e.priority, e.attempt, e.timeout_s, e.created_at
+    e.id::text, e.task, e.queue, e.priority, e.attempt, e.timeout_s, e.created_at,
+    e.limit_keys ->> 'fair'

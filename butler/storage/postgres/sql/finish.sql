@@ -115,4 +115,5 @@ SET status = ending.status,
 FROM ending
 WHERE e.id = ending.id
 RETURNING
-    e.id::text, e.task, e.queue, e.priority, e.attempt, e.timeout_s, e.created_at, e.status
+    e.id::text, e.task, e.queue, e.priority, e.attempt, e.timeout_s, e.created_at, e.status,
+    e.limit_keys ->> 'fair'

@@ -3,6 +3,7 @@
 -- the words with which its value was refused.
 SELECT
     t.id::text, e.task, e.queue, e.priority, e.attempt, e.timeout_s, e.created_at, e.status,
+    e.limit_keys ->> 'fair',
     CASE
         WHEN e.status = 'succeeded' AND e.attempt = t.attempt AND e.claim_token = t.claim_token
             THEN 'succeeded'

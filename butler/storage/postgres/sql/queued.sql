@@ -1,6 +1,7 @@
 -- Executions queued for a while, in (queued_at, id) order after a cursor.
 SELECT
-    e.id::text, e.task, e.queue, e.priority, e.attempt, e.timeout_s, e.created_at, e.queued_at
+    e.id::text, e.task, e.queue, e.priority, e.attempt, e.timeout_s, e.created_at, e.queued_at,
+    e.limit_keys ->> 'fair'
 FROM {schema}.executions AS e
 WHERE e.status = 'queued'
     AND e.queued_at <= now() - make_interval(secs => %(min_age_s)s::double precision)

@@ -3,9 +3,9 @@
 -- Its id, its history and where it came from stay. What is retrying stays so until its new time; an
 -- attempt more than those it has used is always left. No row where it has started, is over, or is
 -- held by somebody, maybe by a user's open transaction. The columns: the entry it is now, its
--- status, and the status, queue and priority it had.
+-- status, and the status, queue, priority and fair key it had.
 WITH holder AS MATERIALIZED (
-    SELECT e.id, e.status, e.queue, e.priority
+    SELECT e.id, e.status, e.queue, e.priority, e.limit_keys
     FROM {schema}.executions AS e
     WHERE e.id = %(holder)s::uuid
         AND e.status IN ('scheduled', 'queued', 'retrying')
@@ -49,4 +49,4 @@ FROM holder, due
 WHERE e.id = holder.id
 RETURNING
     e.id::text, e.task, e.queue, e.priority, e.attempt, e.timeout_s, e.created_at, e.status,
-    holder.status, holder.queue, holder.priority
+    holder.status, holder.queue, holder.priority, holder.limit_keys ->> 'fair'

@@ -8,7 +8,7 @@ WITH locked AS MATERIALIZED (
     CROSS JOIN LATERAL (
         SELECT
             x.id, x.status, x.task, x.queue, x.priority, x.attempt, x.timeout_s, x.created_at,
-            x.unique_key
+            x.unique_key, x.limit_keys
         FROM {schema}.executions AS x
         WHERE x.id = wanted.id
         OFFSET 0
@@ -51,6 +51,7 @@ moved AS (
 )
 SELECT
     locked.id::text, locked.task, locked.queue, locked.priority, locked.attempt,
-    locked.timeout_s, locked.created_at, locked.status, moved.status, NULL
+    locked.timeout_s, locked.created_at, locked.status, moved.status, NULL,
+    locked.limit_keys ->> 'fair'
 FROM locked
 LEFT JOIN moved ON moved.id = locked.id

@@ -32,12 +32,13 @@ staged AS (
         queued_at = now()
     FROM due
     WHERE e.id = due.id
-    RETURNING e.id, e.task, e.queue, e.priority, e.attempt, e.timeout_s, e.created_at, due.run_at
+    RETURNING e.id, e.task, e.queue, e.priority, e.attempt, e.timeout_s, e.created_at, e.limit_keys,
+        due.run_at
 )
 SELECT
     caller.leads, caller.moment,
     staged.id::text, staged.task, staged.queue, staged.priority, staged.attempt, staged.timeout_s,
-    staged.created_at
+    staged.created_at, staged.limit_keys ->> 'fair'
 FROM caller
 LEFT JOIN staged ON true
 ORDER BY staged.run_at, staged.id
