@@ -1,16 +1,25 @@
-"""A door to a PostgreSQL on a unix socket that can be shut: what goes in or out is dropped."""
+"""A door to a PostgreSQL on a unix socket that can be shut, or made slow."""
 
+import contextlib
 import select
 import socket
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 from psycopg.conninfo import conninfo_to_dict
 
 
 class Door:
-    """``url`` leads through it; after `cut` it carries nothing, and tells nobody."""
+    """``url`` leads through it; after `cut` it carries nothing, and tells nobody.
+
+    While ``delay_s`` is set, what is asked takes that much longer; only statements that contain
+    ``delays``, where that is set.
+    """
+
+    delay_s = 0.0
+    delays = b""
 
     def __init__(self, database_url):
         options = conninfo_to_dict(database_url)
@@ -48,12 +57,16 @@ class Door:
             threading.Thread(target=self._carry, args=(client, server), daemon=True).start()
 
     def _carry(self, client, server):
+        with client, server, contextlib.suppress(OSError):
+            self._pass_on(client, server)
+
+    def _pass_on(self, client, server):
         while True:
             for source in select.select([client, server], [], [])[0]:
                 data = source.recv(65_536)
                 if not data:
-                    client.close()
-                    server.close()
                     return
+                if self.delay_s and source is client and self.delays in data:
+                    time.sleep(self.delay_s)
                 if self._open:
                     (server if source is client else client).sendall(data)
