@@ -79,7 +79,8 @@ class StatsQuery:
     """What to add up: ``spans`` that do not overlap, one task or queue or all.
 
     All are those of the application: Butler's own queue counts only where it is named.
-    ``every`` and ``by`` tell how it is kept apart; without them it is one sum an ending.
+    ``every`` and ``by`` tell how it is kept apart; without them it is one sum an ending. Without
+    ``with_times`` cells have empty histograms, which are most of what there is to read.
     """
 
     spans: tuple[Span, ...]
@@ -87,6 +88,7 @@ class StatsQuery:
     by: tuple[Literal["task", "queue"], ...] = ()
     task: str | None = None
     queue: str | None = None
+    with_times: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from ledger_driver import new_execution, race, registration
+from ledger_driver import fail, new_execution, race, registration
+from recurring_kit import FUTURE, PAST, add, fire, fired, plan
 
 from butler import lifecycle
 from butler.errors import InvalidOption
@@ -20,7 +21,9 @@ from butler.monitoring.alerts.alert import (
     Silence,
 )
 from butler.monitoring.alerts.rule import AlertRule, RuleKind, Severity
+from butler.recurring.job import FireOutcome
 from butler.storage.monitoring_records import INTERNAL_QUEUE
+from butler.storage.recurring_records import FireRow
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 FAR_AWAY = datetime(2090, 1, 1, tzinfo=UTC)
@@ -109,6 +112,39 @@ def test_a_picture_shows_lost_workers(storage):
     storage.register_worker(worker)
     storage.lose_worker(worker.id)
     assert [each.lost for each in storage.picture().workers] == [True]
+
+
+def test_a_picture_shows_jobs_that_are_overdue_or_cannot_fire(storage):
+    now = storage.now()
+    late, broken = add(storage), add(storage)
+    at = {"next_fire_at": FUTURE, "due_at": FUTURE}
+    fire(storage, plan(broken, counted=0, broken_reason="no such task", **at))
+    add(storage, enabled=False)
+    add(storage, next_fire_at=now, due_at=now)
+    add(storage, next_fire_at=FUTURE, due_at=FUTURE)
+    seen = {job.name: (job.task, job.broken_reason) for job in storage.picture().jobs}
+    assert seen == {late.name: ("Send Mail", None), broken.name: ("Send Mail", "no such task")}
+
+
+def test_a_picture_shows_fires_newest_first_with_the_ends_of_their_executions(storage, ledger):
+    ends = {}
+    for end in (lambda won: lifecycle.succeed(won, result=None), fail, lifecycle.cancel, None):
+        said, row = add(storage), fired()
+        fire(storage, plan(said, row))
+        if end is not None:
+            ledger.done(end(ledger.won(row.execution.id)[0]))
+        ends[said.name] = row.execution.id
+    skipped = add(storage)
+    row = FireRow(fire_at=PAST, outcome=FireOutcome.SKIPPED, reason="overlap")
+    fire(storage, plan(skipped, row, counted=0))
+    seen = storage.picture().fires
+    assert [each.job for each in seen] == [skipped.name, *reversed(ends)]
+    assert [each.outcome for each in seen] == ["skipped", *["fired"] * 4]
+    assert [each.execution_id for each in seen] == [None, *reversed(ends.values())]
+    assert [each.succeeded for each in seen] == [None, None, None, False, True]
+    assert [each.took_s is not None for each in seen] == [False, False, False, True, True]
+    assert [each.finished_at is not None for each in seen] == [False, False, False, True, True]
+    assert {each.fire_at for each in seen} == {PAST}
 
 
 # Alerts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from ledger_driver import BOOM, eventually, fail, fail_or_retry, race
 from butler import lifecycle
 from butler.errors import InvalidOption
 from butler.executions import ErrorRecord, ExecutionStatus
+from butler.histograms import Histogram
 from butler.storage.records import ExecutionQuery
 from butler.storage.retention import Retention
 from butler.storage.stats import ErrorQuery, Span, StatsQuery, Step
@@ -266,3 +268,14 @@ def test_folds_and_finishes_at_once_count_everything_once(storage, ledger):
     fold(storage, ledger)
     [cell] = storage.stats(StatsQuery(spans=ALWAYS))
     assert (cell.number, cell.wait.total, cell.run.total) == (30, 30, 30)
+
+
+def test_without_times_numbers_and_sums_are_the_same(storage, ledger):
+    end_in_every_way(ledger)
+    for _ in range(2):
+        whole = storage.stats(StatsQuery(spans=ALWAYS, by=("task",)))
+        bare = storage.stats(StatsQuery(spans=ALWAYS, by=("task",), with_times=False))
+        plain = [replace(cell, wait=Histogram(), run=Histogram()) for cell in whole]
+        assert sorted(map(repr, bare)) == sorted(map(repr, plain))
+        assert any(cell.run != Histogram() for cell in whole)
+        fold(storage, ledger)

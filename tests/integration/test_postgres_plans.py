@@ -7,21 +7,25 @@ a small table and kept while the table grew read all of it for each id.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import psycopg
 import pytest
 from postgres_scenes import add_worker, insert_many, start_many
 
+import butler.storage.postgres
 from butler import lifecycle
 from butler.executions import ErrorRecord
 from butler.ids import new_id, new_token
 from butler.storage.logs import LogLine
 from butler.storage.migrate import migrate
+from butler.storage.monitoring_records import INTERNAL_QUEUE
 from butler.storage.postgres import PostgresStorage
 from butler.storage.records import Claim, ExecutionQuery, ProgressReport
 
 BOOM = ErrorRecord(type="ValueError", message="boom")
+STATEMENTS = Path(butler.storage.postgres.__file__).parent / "sql"
 HOT = ("claim", "finish_succeeded", "finish", "report_progress", "write_logs", "insert_unique")
 
 
@@ -254,3 +258,67 @@ def test_the_schedulers_statements_use_the_index_made_for_them(query, storage, c
     statement = storage._connections.statements[query].decode()
     plan = custom_plan(connection, statement, params)
     assert f"using {index}" in plan or f"on {index}" in plan, plan
+
+
+PICTURES = {
+    "picture_queues": {"internal": INTERNAL_QUEUE, "seen": "1000"},
+    "picture_waiting": {"reasons": "{unknown_task,other_schema}"},
+    "picture_running": {"internal": INTERNAL_QUEUE, "seen": "1000"},
+    "picture_ends": {"internal": INTERNAL_QUEUE, "seen": "1000", "failures": "100"},
+    "picture_fires": {"seen": "100"},
+    "picture_jobs": {"overdue_s": "5.0"},
+    "workers": {},
+}
+
+
+@pytest.fixture(scope="module")
+def full_ledger(new_database):
+    """A ledger with a past: nearly all executions are over, and there are statistics."""
+    with (
+        new_database() as url,
+        psycopg.connect(url, autocommit=True, prepare_threshold=None) as connection,
+    ):
+        connection.execute(
+            "INSERT INTO butler.executions (id, task, queue, priority, status, request, "
+            "max_attempts, run_at, created_at, queued_at, finished_at) "
+            "SELECT gen_random_uuid(), 'Send Mail', 'default', 'normal', CASE WHEN n % 100 = 0 "
+            "THEN (ARRAY['queued', 'running', 'failed', 'scheduled'])[1 + n / 100 % 4] "
+            "ELSE 'succeeded' END, '{}', 3, now() + n * interval '1 s', now(), now(), now() "
+            "FROM generate_series(1, 60000) AS n"
+        )
+        connection.execute(
+            "INSERT INTO butler.stats SELECT 'minute', now() - n * interval '1 minute', "
+            "'task ' || t, 'default', 'succeeded', 'succeeded', 9, 9, 9, '{1}', '{1}' "
+            "FROM generate_series(1, 3000) AS n, generate_series(1, 10) AS t"
+        )
+        connection.execute("VACUUM ANALYZE butler.executions, butler.stats")
+        yield connection
+
+
+@pytest.mark.parametrize("query", PICTURES)
+def test_what_rules_are_held_against_is_read_without_looking_at_all_executions(query, full_ledger):
+    statement = (STATEMENTS / f"{query}.sql").read_text().replace("{schema}", "butler")
+    plan = custom_plan(full_ledger, statement, PICTURES[query])
+    assert "Seq Scan on executions" not in plan, plan
+
+
+@pytest.mark.parametrize("with_times", ["t", "f"])
+def test_statistics_of_some_minutes_are_found_by_the_primary_key(with_times, full_ledger):
+    now = datetime.now(UTC)
+    params = {
+        "steps": "{minute,hour}",
+        "sinces": f"{{{now - timedelta(minutes=9)},{now}}}",
+        "untils": f"{{{now},{now + timedelta(days=1)}}}",
+        "internal": INTERNAL_QUEUE,
+        "by_task": "t",
+        "by_queue": "f",
+        "with_times": with_times,
+        **dict.fromkeys(("every", "task", "queue")),
+    }
+    statement = (STATEMENTS / "stats_read.sql").read_text().replace("{schema}", "butler")
+    for plan in (
+        generic_plan(full_ledger, statement, params),
+        custom_plan(full_ledger, statement, params),
+    ):
+        assert "stats_pkey" in plan, plan
+        assert "Seq Scan on stats x" not in plan, plan

@@ -40,7 +40,7 @@ def _late_fire(view: View, rule: AlertRule) -> Iterator[Measure]:  # noqa: ARG00
             value=late_s,
             since=job.due_at,
             summary=f"{job.name!r} should have fired {seconds_text(late_s)} ago",
-            cause="the scheduler is overloaded, a transaction holds the job, or Postgres' clock jumped",
+            cause="the scheduler is overloaded, a transaction holds it, or Postgres' clock jumped",
             remedy="look at the scheduler's log and its load",
         )
 

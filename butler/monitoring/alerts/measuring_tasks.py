@@ -37,7 +37,8 @@ def _in_a_row(view: View, rule: AlertRule) -> Iterator[Measure]:
         if len(failures) > 1 and asked < _ASK_STATISTICS_OF:
             # The picture holds the newest ends only: a success before them counts as well.
             asked += 1
-            success_at = view.figures.last_success(task, since=failures[-1].finished_at)
+            oldest = max(since, failures[-1].finished_at)
+            success_at = view.figures.last_success(task, since=oldest)
             if success_at is not None:
                 failures = [end for end in failures if end.finished_at >= success_at]
         failures = [end for end in failures if end.finished_at >= since]

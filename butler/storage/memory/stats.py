@@ -149,8 +149,8 @@ class MemoryStats:
                 number=each.number,
                 wait_s=each.wait_s,
                 run_s=each.run_s,
-                wait=each.wait,
-                run=each.run,
+                wait=each.wait if query.with_times else Histogram(),
+                run=each.run if query.with_times else Histogram(),
             )
             for (at, task, queue, ending, status), each in found.items()
         ]

@@ -47,6 +47,7 @@ class PostgresStats:
             "task": query.task,
             "queue": query.queue,
             "internal": INTERNAL_QUEUE,
+            "with_times": "t" if query.with_times else "f",
         }
         return [_cell(row) for row in self._connections.run("stats_read", params)]
 

@@ -1,7 +1,9 @@
 -- What ended in some spans of time, added up: folded rows of each span's step, and what is not folded
 -- yet. One statement, so one snapshot: a delta is seen either as such or in what it was folded into.
 -- The columns: when (NULL unless ``every``), task and queue (NULL unless ``by_…``), ending, status,
--- number, the sums in microseconds, and both histograms, packed.
+-- number, the sums in microseconds, and both histograms, packed: NULL unless ``with_times``.
+--
+-- OFFSET 0 has each span looked up in the primary key: joined, all of the table was read.
 WITH spans AS MATERIALIZED (
     SELECT s.step, s.since, s.until
     FROM unnest(
@@ -10,19 +12,36 @@ WITH spans AS MATERIALIZED (
 ),
 found AS MATERIALIZED (
     SELECT
-        s.at, s.task, s.queue, s.ending, s.status, s.number, s.wait_us, s.run_us, s.waits, s.runs
+        s.at, s.task, s.queue, s.ending, s.status, s.number, s.wait_us, s.run_us,
+        CASE WHEN %(with_times)s::boolean THEN s.waits END AS waits,
+        CASE WHEN %(with_times)s::boolean THEN s.runs END AS runs
     FROM spans
-    JOIN {schema}.stats AS s ON s.step = spans.step AND s.at >= spans.since AND s.at < spans.until
-    WHERE (%(task)s::text IS NULL OR s.task = %(task)s::text)
-        AND CASE
-            WHEN %(queue)s::text IS NULL THEN s.queue <> %(internal)s::text
-            ELSE s.queue = %(queue)s::text
-        END
+    CROSS JOIN LATERAL (
+        SELECT x.*
+        FROM {schema}.stats AS x
+        WHERE x.step = spans.step
+            AND x.at >= spans.since
+            AND x.at < spans.until
+            AND (%(task)s::text IS NULL OR x.task = %(task)s::text)
+            AND CASE
+                WHEN %(queue)s::text IS NULL THEN x.queue <> %(internal)s::text
+                ELSE x.queue = %(queue)s::text
+            END
+        OFFSET 0
+    ) AS s
     UNION ALL
     SELECT
         d.at, d.task, d.queue, d.ending, d.status, d.number, d.wait_us, d.run_us,
-        (SELECT array_agg((w.bucket::bigint << 40) + 1) FROM unnest(d.waits) AS w (bucket)),
-        (SELECT array_agg((r.bucket::bigint << 40) + 1) FROM unnest(d.runs) AS r (bucket))
+        (
+            SELECT array_agg((w.bucket::bigint << 40) + 1)
+            FROM unnest(d.waits) AS w (bucket)
+            WHERE %(with_times)s::boolean
+        ),
+        (
+            SELECT array_agg((r.bucket::bigint << 40) + 1)
+            FROM unnest(d.runs) AS r (bucket)
+            WHERE %(with_times)s::boolean
+        )
     FROM spans
     JOIN {schema}.stats_deltas AS d ON d.at >= spans.since AND d.at < spans.until
     WHERE (%(task)s::text IS NULL OR d.task = %(task)s::text)
