@@ -3,10 +3,10 @@
 from typing import Annotated
 
 from fastapi import Query, Request
-from pydantic import AwareDatetime
 
 from butler.api_tokens import Role
 from butler.storage.access import AuditQuery
+from butler.web.models.base import Moment
 from butler.web.models.system import (
     AuditLog,
     IssuedTokenShown,
@@ -62,8 +62,8 @@ async def entries(
         str | None, Query(max_length=100, description="`executions`, or `executions.cancel`.")
     ] = None,
     target: Annotated[str | None, Query(max_length=200, description="An id.")] = None,
-    since: AwareDatetime | None = None,
-    until: AwareDatetime | None = None,
+    since: Moment | None = None,
+    until: Moment | None = None,
     cursor: Annotated[str | None, Query(max_length=36)] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> AuditLog:

@@ -4,7 +4,7 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from butler.api_tokens import Role
 from butler.errors import StaleUpdate
@@ -12,6 +12,7 @@ from butler.recurring import FireOutcome, RecurringFire, RecurringJob
 from butler.recurring.health import health_of
 from butler.web.callers import Caller
 from butler.web.job_scopes import check_may_be, is_visible, job_for
+from butler.web.models.base import Moment
 from butler.web.models.recurring import (
     JobChange,
     JobFilter,
@@ -129,7 +130,7 @@ async def history(
     web: WebDep,
     caller: CallerDep,
     outcome: Annotated[list[FireOutcome], Query(max_length=5)] = [],  # noqa: B006 - FastAPI copies
-    before: Annotated[AwareDatetime | None, Query(description="The last `fire_at` seen.")] = None,
+    before: Annotated[Moment | None, Query(description="The last `fire_at` seen.")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> JobHistory:
     """What became of its fire times, newest first."""

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict
+
+from butler.option_texts import check_aware
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """Zones may be a day off UTC here, and in Postgres only sixteen hours."""
+    return check_aware("a time", moment)
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+"""A time that we are given: with a zone, in UTC once it is read."""
 
 
 class Shown(BaseModel):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from butler.changes import ChangeKind
 from butler.executions import AttemptOutcome, ExecutionStatus, Priority
 from butler.option_texts import MAX_KEY_CHARS
 from butler.options import MAX_ATTEMPTS, MAX_DELAY_S, MAX_TIMEOUT_S
 from butler.storage.limits import LimitPart
-from butler.web.models.base import Given, Shown
+from butler.web.models.base import Given, Moment, Shown
 
 MAX_MANY = 1_000
 _EXAMPLE_ID = "01a20ce4-0f0f-7136-b583-20899cea7136"
@@ -29,8 +29,8 @@ class NewExecution(Given):
     task: str = Field(description="The task's name.", min_length=1, max_length=200)
     request: Any = Field(None, description="What the task's request schema says.")
     delay_s: float | None = Field(None, ge=0, le=MAX_DELAY_S, description="Run it so much later.")
-    run_at: AwareDatetime | None = Field(None, description="Run it then; not with `delay_s`.")
-    expires_at: AwareDatetime | None = Field(None, description="No attempt starts after this.")
+    run_at: Moment | None = Field(None, description="Run it then; not with `delay_s`.")
+    expires_at: Moment | None = Field(None, description="No attempt starts after this.")
     queue: str | None = Field(None, pattern=r"^[A-Za-z0-9_-]{1,100}$")
     priority: Priority | None = None
     unique_key: str | None = Field(None, min_length=1, max_length=MAX_KEY_CHARS)
@@ -278,12 +278,12 @@ class ExecutionFilter(Given):
         max_length=200,
         description="In the error message; needs a task or a time range.",
     )
-    created_after: AwareDatetime | None = None
-    created_before: AwareDatetime | None = None
-    started_after: AwareDatetime | None = None
-    started_before: AwareDatetime | None = None
-    finished_after: AwareDatetime | None = None
-    finished_before: AwareDatetime | None = None
+    created_after: Moment | None = None
+    created_before: Moment | None = None
+    started_after: Moment | None = None
+    started_before: Moment | None = None
+    finished_after: Moment | None = None
+    finished_before: Moment | None = None
 
 
 class BulkStep(Shown):

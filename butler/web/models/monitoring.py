@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from butler.durations import LONGEST_S
 from butler.monitoring.alerts.alert import AlertState
 from butler.monitoring.alerts.alerts import LONGEST_SILENCE_S
 from butler.monitoring.alerts.rule import RuleKind, Severity
 from butler.monitoring.health.verdict import HealthLevel
-from butler.web.models.base import Given, Shown
+from butler.web.models.base import Given, Moment, Shown
 
 _Pattern = Annotated[str, Field(min_length=1, max_length=500)]
 _Seconds = Annotated[float, Field(ge=0, le=LONGEST_S)]
@@ -85,7 +85,7 @@ class NewSilence(Given):
     rule: _Pattern = "*"
     subject: _Pattern = "*"
     reason: str = Field("", max_length=1_000)
-    starts_at: AwareDatetime | None = Field(None, description="Now, unless given.")
+    starts_at: Moment | None = Field(None, description="Now, unless given.")
 
 
 class ShownSilence(Shown):

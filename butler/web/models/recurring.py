@@ -6,14 +6,14 @@ import json
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, Field, computed_field
+from pydantic import Field, computed_field
 
 from butler.executions import ExecutionStatus, Priority
 from butler.options import MAX_ATTEMPTS, MAX_TIMEOUT_S
 from butler.recurring.health import JobVerdict
 from butler.recurring.job import FireOutcome, JobStatus, Misfire, Overlap
 from butler.recurring.options import MAX_CATCH_UP, MAX_CONCURRENCY, MAX_FIRES
-from butler.web.models.base import Given, Shown
+from butler.web.models.base import Given, Moment, Shown
 
 _YEAR_S = 365 * 86_400.0
 
@@ -36,8 +36,8 @@ class JobOptions(Given):
     overlap: Overlap | None = None
     max_concurrency: int | None = Field(None, ge=1, le=MAX_CONCURRENCY)
     jitter_s: float | None = Field(None, ge=0, le=_YEAR_S)
-    starts_at: AwareDatetime | None = None
-    ends_at: AwareDatetime | None = None
+    starts_at: Moment | None = None
+    ends_at: Moment | None = None
     max_fires: int | None = Field(None, ge=1, le=MAX_FIRES)
     queue: str | None = Field(None, pattern=r"^[A-Za-z0-9_-]{1,100}$")
     priority: Priority | None = None

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from butler.monitoring.stats import ErrorOrder, TopBy, TopOrder
 from butler.storage.stats import STATISTICS_KEPT
-from butler.web.models.base import Given, Shown
+from butler.web.models.base import Given, Moment, Shown
 
 _LONGEST_S = STATISTICS_KEPT.total_seconds()
 
@@ -17,9 +17,9 @@ _LONGEST_S = STATISTICS_KEPT.total_seconds()
 class StatsWindow(Given):
     """What ended in which time; the last hour, unless something is said."""
 
-    since: AwareDatetime | None = Field(None, description="From then; not with `last_s`.")
+    since: Moment | None = Field(None, description="From then; not with `last_s`.")
     last_s: float | None = Field(None, gt=0, le=_LONGEST_S, description="From so long ago.")
-    until: AwareDatetime | None = Field(None, description="Up to then; else up to now.")
+    until: Moment | None = Field(None, description="Up to then; else up to now.")
 
 
 class QueueWindow(StatsWindow):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from butler.api_tokens import Role
-from butler.web.models.base import Given, Shown
+from butler.web.models.base import Given, Moment, Shown
 
 
 class ShownTask(Shown):
@@ -62,7 +62,7 @@ class NewTokenGiven(Given):
         [], max_length=100
     )
     tags: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field([], max_length=100)
-    expires_at: AwareDatetime | None = None
+    expires_at: Moment | None = None
 
 
 class ShownToken(Shown):

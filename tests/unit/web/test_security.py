@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from urllib.parse import quote
 
 import pytest
@@ -320,3 +321,21 @@ def test_a_line_break_in_a_path_or_a_name_forges_no_log_line(client, caplog):
     lines = [record.getMessage() for record in caplog.records if record.name.startswith("butler")]
     assert len(lines) == 2
     assert all(line.isprintable() for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("time", "status"),
+    [
+        ("2026-01-01T00:00:00+23:59", 200),
+        ("2026-01-01T00:00:00", 422),
+        ("0001-01-01T00:00:00+01:00", 422),
+    ],
+)
+def test_a_time_is_taken_as_the_ledger_can_hold_it_or_refused(
+    client, butler, time, status, monkeypatch
+):
+    asked = []
+    audit = butler.storage.audit
+    monkeypatch.setattr(butler.storage, "audit", lambda query: asked.append(query) or audit(query))
+    assert client("admin").get("/api/v1/audit", params={"since": time}).status_code == status
+    assert all(query.since.utcoffset() == timedelta(0) for query in asked)
