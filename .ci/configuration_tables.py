@@ -22,6 +22,7 @@ TABLES = {
     "app": "Commands",
     "queues": "Workers and schedulers",
     "web_host": "The REST API",
+    "url": "Clients of the REST API",
 }
 REQUIRED = ("redis_url", "database_url")
 HEAD = "| variable | in `butler.toml` | default | meaning |\n| --- | --- | --- | --- |\n"

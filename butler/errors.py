@@ -25,6 +25,11 @@ ButlerError
 ├── TaskFailed               the awaited execution failed; carries it
 ├── TaskCancelled            the awaited execution was cancelled; carries it
 ├── WaitTimeout              the execution was not over in time (also a TimeoutError)
+├── ApiError                 the REST API refused, and no other class here says why
+│   ├── NotAuthenticated     it wants a good token
+│   ├── NotAllowed           the token's role or scope does not allow this
+│   ├── ApiNotFound          no queue, worker or limit has this name (also a LookupError)
+│   └── ApiUnavailable       it does not answer, or only that it cannot now
 ├── StorageUnavailable       the ledger cannot be reached
 ├── SchemaOutdated           the ledger's schema is older (or newer) than this release can use
 ├── QueueUnavailable         Redis cannot be reached or cannot be used
@@ -244,6 +249,53 @@ class TaskCancelled(ButlerError):
 
 class WaitTimeout(ButlerError, TimeoutError):
     """The execution was not over within ``timeout_s``; it goes on."""
+
+
+class ApiError(ButlerError):
+    """The REST API refused, or gave an answer that no other class here stands for.
+
+    ``status`` is the HTTP status, None where no answer came; ``type`` the problem's URN, which
+    never changes its meaning; ``errors`` the places that do not fit, with ``loc`` and ``msg``.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        type: str | None = None,  # noqa: A002 - what RFC 9457 calls it
+        errors: Sequence[dict[str, Any]] = (),
+    ) -> None:
+        self.status = status
+        self.type = type
+        self.errors = list(errors)
+        super().__init__(message)
+
+
+class NotAuthenticated(ApiError):
+    """The REST API wants a good token: there was none, or it is unknown, revoked or expired."""
+
+
+class NotAllowed(ApiError):
+    """The token's role or scope does not allow this."""
+
+
+class ApiNotFound(ApiError, LookupError):
+    """The REST API has no such thing, or not for this token."""
+
+
+class ApiUnavailable(ApiError):
+    """The REST API did not answer, or only that it cannot now, however often it was asked.
+
+    What was asked for may have been done. ``idempotency_key`` is what it was sent with, None for
+    what only looks: the same call with the same key is done once.
+    """
+
+    def __init__(
+        self, message: str, *, status: int | None = None, idempotency_key: str | None = None
+    ) -> None:
+        self.idempotency_key = idempotency_key
+        super().__init__(message, status=status)
 
 
 class StorageUnavailable(ButlerError):

@@ -8,9 +8,9 @@ platforms hand them out. docs/configuration.md is made of what is written here.
 from __future__ import annotations
 
 import os
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -24,27 +24,10 @@ from butler.durations import LONGEST_DAYS
 from butler.errors import SettingsError, did_you_mean
 from butler.options import BUILT_IN, MAX_ATTEMPTS, MAX_TIMEOUT_S, TaskDefaults
 from butler.pushing import PUSH_TIMEOUT_S, REST_S
-from butler.queue_names import DEFAULT_QUEUE, check_queue_name
+from butler.queue_names import DEFAULT_QUEUE
 from butler.setting_sources import PREFIX, TOML_FILE, SecretFiles, file_of, secrets_of, variable_of
+from butler.setting_types import CaptureLevel, LogFormat, LogLevel, QueueNames, retention_of
 from butler.storage.retention import DEFAULT_DAYS, Retention
-
-LogLevel = Literal["debug", "info", "warning", "error"]
-LogFormat = Literal["console", "json"]
-CaptureLevel = Literal["debug", "info", "warning", "error", "off"]
-
-
-def _joined_queues(value: object) -> str:
-    """``a, b`` or a list, as ``a,b``; each name is checked."""
-    names = [str(name) for name in value] if isinstance(value, list) else str(value).split(",")
-    return ",".join(check_queue_name(name.strip()) for name in names)
-
-
-QueueNames = Annotated[str, BeforeValidator(_joined_queues)]
-
-
-def _retention_of(state: str) -> Any:
-    text = f"how long {state} ones are kept, if not `retention_days`"
-    return Field(None, gt=0, le=LONGEST_DAYS, description=text)
 
 
 class Settings(BaseSettings):
@@ -132,9 +115,9 @@ class Settings(BaseSettings):
         le=LONGEST_DAYS,
         description="how long finished executions are kept; the scheduler removes older ones",
     )
-    retention_succeeded_days: float | None = _retention_of("succeeded")
-    retention_failed_days: float | None = _retention_of("failed")
-    retention_cancelled_days: float | None = _retention_of("cancelled")
+    retention_succeeded_days: float | None = retention_of("succeeded")
+    retention_failed_days: float | None = retention_of("failed")
+    retention_cancelled_days: float | None = retention_of("cancelled")
 
     # Tasks
 
@@ -267,6 +250,14 @@ class Settings(BaseSettings):
     secret_names: str | None = Field(
         None, description="more fields that are shown as `***`; see [the REST API](rest-api.md)"
     )
+
+    # Clients of the REST API
+
+    url: str | None = Field(
+        None,
+        description="where `butler web` is reached, for a [client](client.md): `https://…`",
+    )
+    token: SecretStr | None = Field(None, description="what a client shows it")
 
     @model_validator(mode="after")
     def _check_heartbeat(self) -> Self:

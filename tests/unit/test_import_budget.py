@@ -16,6 +16,7 @@ HEAVY = {
     "django",
     "fastapi",
     "flask",
+    "httpx",
     "jinja2",
     "psycopg",
     "psycopg_pool",
@@ -57,7 +58,11 @@ def cpu_seconds(statement: str) -> float:
 
 @pytest.mark.parametrize(
     "statement",
-    ["import butler", "from butler import Butler, Task, TaskContext, task"],
+    [
+        "import butler",
+        "from butler import Butler, Task, TaskContext, task",
+        "from butler.client import ButlerClient; ButlerClient('http://localhost', 'token')",
+    ],
 )
 def test_importing_butler_loads_no_driver_and_no_framework(statement: str) -> None:
     assert heavy_packages_after(statement) == set()

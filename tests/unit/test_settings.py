@@ -143,6 +143,6 @@ def test_a_variable_that_is_no_setting_is_found_with_what_was_meant(monkeypatch)
     assert unknown_variables() == ['BUTLER_POOLSIZE; did you mean "BUTLER_POOL_SIZE"?']
 
 
-def test_urls_are_secrets():
+def test_urls_and_tokens_are_secrets():
     urls = {"redis_url", "database_url", "database_direct_url"}
-    assert set(SECRETS) == {*urls, "alert_channels", "alert_webhook_secret"}
+    assert set(SECRETS) == {*urls, "alert_channels", "alert_webhook_secret", "token"}

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from pydantic import Field
 
 from butler.limiting import MAX_CONCURRENCY, LimitRule
-from butler.monitoring.queues import QueueStanding
 from butler.storage.limits import LimitKind, LimitRow
 from butler.web.models.base import Given, Shown
+
+if TYPE_CHECKING:
+    # It brings Redis with it, which the client of this API does without.
+    from butler.monitoring.queues import QueueStanding
 
 
 class NewLimit(Given):

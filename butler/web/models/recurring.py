@@ -6,7 +6,7 @@ import json
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, computed_field
+from pydantic import AliasChoices, BeforeValidator, Field
 
 from butler.executions import ExecutionStatus, Priority
 from butler.options import MAX_ATTEMPTS, MAX_TIMEOUT_S
@@ -24,6 +24,11 @@ ScheduleForm = Annotated[
         examples=[{"type": "cron", "expression": "30 2 * * *", "timezone": "Europe/Berlin"}],
     ),
 ]
+
+
+def _form(schedule: Any) -> Any:
+    """A schedule's JSON text, read."""
+    return json.loads(schedule) if isinstance(schedule, str) else schedule
 
 
 class JobOptions(Given):
@@ -83,7 +88,11 @@ class ShownJob(Shown):
     status: JobStatus
     task: str
     request: Any = Field(description="Secrets are `***`.")
-    schedule_json: str = Field(exclude=True)
+    schedule: Annotated[dict[str, Any], BeforeValidator(_form)] = Field(
+        # As a record has it, and as a client reads it.
+        validation_alias=AliasChoices("schedule_json", "schedule"),
+        description="The schedule in its JSON form.",
+    )
     enabled: bool
     misfire: Misfire
     misfire_grace_s: float
@@ -109,13 +118,6 @@ class ShownJob(Shown):
     broken_reason: str | None
     created_at: datetime
     updated_at: datetime
-
-    @computed_field  # type: ignore[prop-decorator]
-    @property
-    def schedule(self) -> dict[str, Any]:
-        """The schedule in its JSON form."""
-        form: dict[str, Any] = json.loads(self.schedule_json)
-        return form
 
 
 class JobPage(Shown):
