@@ -11,12 +11,14 @@ from butler import Butler
 from butler.web import create_app
 
 DOCS = Path(__file__).parents[1] / "docs"
+EVERYWHERE = {"Butler-Reason", "Idempotency-Key"}
 HEAD = """\
 # The REST API, endpoint by endpoint
 
 Made from [openapi.json](openapi.json) by `make docs`; [rest-api.md](rest-api.md) is the guide. Each
 answer that is no success is a problem (RFC 9457); besides those named here any endpoint may answer
-400, 401, 403, 422, 429 and 503.
+400, 401, 403, 422, 429 and 503. Each change may carry the headers `Butler-Reason` and, but for new
+tokens, `Idempotency-Key`.
 """
 
 
@@ -50,7 +52,9 @@ def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
     body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
     if body:
         text += f" Body: {_name(body['schema'])}."
-    parameters = operation.get("parameters", [])
+    parameters = [
+        each for each in operation.get("parameters", []) if each["name"] not in EVERYWHERE
+    ]
     if parameters:
         text += "\n\n| parameter | in | type | meaning |\n| --- | --- | --- | --- |\n"
         for each in parameters:

@@ -15,12 +15,12 @@ from butler.web import problems
 from butler.web.api import METRICS, PROBES, RESOURCES
 from butler.web.conditional import ConditionalGet
 from butler.web.envelope import Envelope
+from butler.web.headers import REASON
 from butler.web.openapi import API, document
 from butler.web.problems import FieldError, Problem, invalid, problem_of
 from butler.web.repeats import HEADER as IDEMPOTENCY_KEY
 from butler.web.repeats import REPLAYED
 from butler.web.request_ids import HEADER as REQUEST_ID
-from butler.web.routes import REASON
 from butler.web.services import Web
 
 if TYPE_CHECKING:

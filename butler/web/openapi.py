@@ -29,7 +29,7 @@ _MEANINGS = {
     401: "A good token is needed.",
     403: "The caller's role or scope does not allow this.",
     404: "There is no such thing, or it is outside of the caller's scope.",
-    409: "Its present state does not allow this.",
+    409: "Its present state does not allow this, or the same request is under way.",
     412: "Somebody else changed it since it was read.",
     413: "The body is too large.",
     422: "The request does not fit; `errors` says where.",

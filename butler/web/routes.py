@@ -16,6 +16,7 @@ from butler.api_tokens import Role
 from butler.ids import new_id
 from butler.log import log_event
 from butler.storage.access import AuditEntry
+from butler.web.headers import LONGEST_REASON, REASON, change_headers
 from butler.web.openapi import responses
 from butler.web.problems import FORBIDDEN, NOT_AUDITED, FieldError, Problem, invalid, problem_of
 from butler.web.repeats import answered_once
@@ -39,8 +40,6 @@ WHOLE_LEDGER = "x-butler-whole-ledger"
 OPEN_QUERY = "x-butler-open-query"
 ASKS = "x-butler-asks"
 UNREPEATABLE = "x-butler-unrepeatable"
-REASON = "Butler-Reason"
-LONGEST_REASON = 500
 
 _SAFE = frozenset({"GET", "HEAD"})
 
@@ -82,6 +81,10 @@ class Resource(APIRouter):
             extra[UNREPEATABLE] = True
         if open_query is not None:
             extra[OPEN_QUERY] = open_query
+        if method not in _SAFE and changes:
+            extra["parameters"] = change_headers(method, answers, repeats=repeats)
+            # The same request may be under way.
+            answers = (*answers, 409) if repeats else answers
 
         def add(handler: Any) -> Any:
             self.add_api_route(

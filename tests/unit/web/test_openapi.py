@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from butler.web.routes import ASKS, UNREPEATABLE
+
 ROOT = Path(__file__).parents[3]
 
 
@@ -19,3 +21,16 @@ def test_every_endpoint_says_what_it_does_and_how_it_may_fail(app):
             if path.startswith("/api/v1"):
                 assert operation["description"], (method, path)
                 assert {"401", "403", "422", "503"} <= operation["responses"].keys()
+
+
+def test_each_change_says_which_headers_it_takes(app):
+    for path, item in app.openapi()["paths"].items():
+        for method, operation in item.items():
+            given = {each["name"]: each for each in operation.get("parameters", [])}
+            changes = method != "get" and ASKS not in operation
+            assert ("Butler-Reason" in given) == changes, (method, path)
+            repeats = changes and UNREPEATABLE not in operation
+            assert ("Idempotency-Key" in given) == repeats, (method, path)
+            assert not repeats or "409" in operation["responses"], (method, path)
+            edits = "428" in operation["responses"]
+            assert ("If-Match" in given and given["If-Match"]["required"]) == edits, (method, path)
