@@ -41,6 +41,9 @@ class NewExecution(Given):
         max_length=MAX_KEY_CHARS,
         description="What the task's `max_concurrency` holds for.",
     )
+    fair_key: str | None = Field(
+        None, min_length=1, max_length=MAX_KEY_CHARS, description="What takes turns on its queue."
+    )
     user_id: str | None = Field(None, min_length=1, max_length=200)
     tags: list[Annotated[str, Field(min_length=1, max_length=100)]] | None = Field(
         None, max_length=50, description="Besides the task's own."
