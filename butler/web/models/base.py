@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict
 
@@ -17,6 +17,11 @@ def _in_utc(moment: datetime) -> datetime:
 
 Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 """A time that we are given: with a zone, in UTC once it is read."""
+
+
+def given_like(example: dict[str, Any]) -> ConfigDict:
+    """The configuration of something we are given, with an example for the document."""
+    return ConfigDict(extra="forbid", json_schema_extra={"examples": [example]})
 
 
 class Shown(BaseModel):

@@ -12,7 +12,7 @@ from butler.executions import AttemptOutcome, ExecutionStatus, Priority
 from butler.option_texts import MAX_KEY_CHARS
 from butler.options import MAX_ATTEMPTS, MAX_DELAY_S, MAX_TIMEOUT_S
 from butler.storage.limits import LimitPart
-from butler.web.models.base import Given, Moment, Shown
+from butler.web.models.base import Given, Moment, Shown, given_like
 
 MAX_MANY = 1_000
 _EXAMPLE_ID = "01a20ce4-0f0f-7136-b583-20899cea7136"
@@ -21,10 +21,7 @@ _EXAMPLE_ID = "01a20ce4-0f0f-7136-b583-20899cea7136"
 class NewExecution(Given):
     """One execution to be enqueued; what is left out is the task's."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={"examples": [{"task": "send_receipt", "request": {"number": 7}}]},
-    )
+    model_config = given_like({"task": "send_receipt", "request": {"number": 7}})
 
     task: str = Field(description="The task's name.", min_length=1, max_length=200)
     request: Any = Field(None, description="What the task's request schema says.")
@@ -58,6 +55,8 @@ class NewExecution(Given):
 
 class NewExecutions(Given):
     """Up to 1,000 executions, all of which are checked before any is written."""
+
+    model_config = given_like({"executions": [{"task": "send_receipt", "request": {"number": 7}}]})
 
     executions: list[NewExecution] = Field(min_length=1, max_length=MAX_MANY)
 
@@ -254,6 +253,10 @@ class ShownMoment(Shown):
 
 class Selection(Given):
     """Which executions: by their ids, or all that a filter lets through."""
+
+    model_config = given_like(
+        {"filter": {"task": "send_receipt", "status": ["failed"]}, "dry_run": True}
+    )
 
     ids: list[Annotated[str, Field(max_length=36)]] | None = Field(
         None, min_length=1, max_length=MAX_MANY

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from butler.durations import LONGEST_S
 from butler.monitoring.alerts.alert import AlertState
 from butler.monitoring.alerts.alerts import LONGEST_SILENCE_S
 from butler.monitoring.alerts.rule import RuleKind, Severity
 from butler.monitoring.health.verdict import HealthLevel
-from butler.web.models.base import Given, Moment, Shown
+from butler.web.models.base import Given, Moment, Shown, given_like
 
 _Pattern = Annotated[str, Field(min_length=1, max_length=500)]
 _Seconds = Annotated[float, Field(ge=0, le=LONGEST_S)]
@@ -72,13 +72,8 @@ class AlertList(Shown):
 class NewSilence(Given):
     """Which alerts nobody is to be told of, and how long; patterns have `*`, `?` and `[…]`."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [
-                {"rule": "queue-*", "subject": "mail", "for_s": 3600, "reason": "migration"}
-            ]
-        },
+    model_config = given_like(
+        {"rule": "queue-*", "subject": "mail", "for_s": 3600, "reason": "migration"}
     )
 
     for_s: float = Field(gt=0, le=LONGEST_SILENCE_S)
@@ -109,6 +104,8 @@ class SilenceList(Shown):
 class RuleGiven(Given):
     """What may be said about a rule; what is null goes back to its default."""
 
+    model_config = given_like({"threshold": 60, "severity": "critical", "channels": ["ops"]})
+
     threshold: float | None = Field(None, ge=0, le=1e15)
     applies_to: _Pattern | None = None
     window_s: _Seconds | None = None
@@ -134,6 +131,10 @@ class RuleGiven(Given):
 
 class NewRule(RuleGiven):
     """A rule to be made; what it does not say is as in the built-in rule of its kind."""
+
+    model_config = given_like(
+        {"name": "reports-are-slow", "kind": "run_time_p95", "applies_to": "report*"}
+    )
 
     name: str = Field(min_length=1, max_length=100)
     kind: RuleKind

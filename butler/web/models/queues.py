@@ -9,7 +9,7 @@ from pydantic import Field
 
 from butler.limiting import MAX_CONCURRENCY, LimitRule
 from butler.storage.limits import LimitKind, LimitRow
-from butler.web.models.base import Given, Shown
+from butler.web.models.base import Given, Shown, given_like
 
 if TYPE_CHECKING:
     # It brings Redis with it, which the client of this API does without.
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 class NewLimit(Given):
     """What is to be allowed; both must be said, and null is any number of them."""
+
+    model_config = given_like({"max_concurrency": 4, "rate": "100/minute", "rate_burst": 10})
 
     max_concurrency: int | None = Field(
         ge=1, le=MAX_CONCURRENCY, description="So many attempts at once.", examples=[4]

@@ -13,15 +13,17 @@ from butler.options import MAX_ATTEMPTS, MAX_TIMEOUT_S
 from butler.recurring.health import JobVerdict
 from butler.recurring.job import FireOutcome, JobStatus, Misfire, Overlap
 from butler.recurring.options import MAX_CATCH_UP, MAX_CONCURRENCY, MAX_FIRES
-from butler.web.models.base import Given, Moment, Shown
+from butler.web.models.base import Given, Moment, Shown, given_like
 
 _YEAR_S = 365 * 86_400.0
+
+NIGHTLY = {"type": "cron", "expression": "30 2 * * *", "timezone": "Europe/Berlin"}
 
 ScheduleForm = Annotated[
     dict[str, Any],
     Field(
         description="A schedule in its JSON form: `type` is cron, interval, once, …",
-        examples=[{"type": "cron", "expression": "30 2 * * *", "timezone": "Europe/Berlin"}],
+        examples=[NIGHTLY],
     ),
 ]
 
@@ -66,6 +68,8 @@ class JobOptions(Given):
 class NewJob(JobOptions):
     """A recurring job to be made."""
 
+    model_config = given_like({"name": "Nightly report", "task": "report", "schedule": NIGHTLY})
+
     name: str = Field(min_length=1, max_length=200)
     task: str = Field(min_length=1, max_length=200)
     schedule: ScheduleForm
@@ -74,6 +78,8 @@ class NewJob(JobOptions):
 
 class JobChange(JobOptions):
     """What to change of a job; the rest stays. A secret that is still `***` stays as well."""
+
+    model_config = given_like({"schedule": NIGHTLY, "jitter_s": 30})
 
     task: str | None = Field(None, min_length=1, max_length=200)
     schedule: ScheduleForm | None = None
@@ -183,12 +189,16 @@ class Preview(Shown):
 class PreviewOf(Given):
     """A schedule that need not be saved anywhere."""
 
+    model_config = given_like({"schedule": NIGHTLY, "count": 5})
+
     schedule: ScheduleForm
     count: int = Field(10, ge=1, le=100)
 
 
 class Trigger(Given):
     """Another request than the job's own, for this time."""
+
+    model_config = given_like({"request": {"day": "2026-11-24"}})
 
     request: Any = None
 
@@ -207,6 +217,8 @@ class JobFilter(Given):
 
 class JobSelection(Given):
     """One step for these jobs (names or ids), or for all that a filter lets through."""
+
+    model_config = given_like({"action": "pause", "filter": {"tag": "reports"}, "dry_run": True})
 
     action: Literal["pause", "resume", "trigger", "delete"]
     jobs: list[Annotated[str, Field(max_length=200)]] | None = Field(

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from butler.api_tokens import Role
-from butler.web.models.base import Given, Moment, Shown
+from butler.web.models.base import Given, Moment, Shown, given_like
 
 
 class ShownTask(Shown):
@@ -55,6 +55,8 @@ class WorkerList(Shown):
 
 class NewTokenGiven(Given):
     """A token to be made; with queues or tags only what is in that scope exists for it."""
+
+    model_config = given_like({"name": "ci", "role": "operator", "queues": ["mail"]})
 
     name: str = Field(min_length=1, max_length=200)
     role: Role = Role.VIEWER

@@ -9,7 +9,7 @@ import pytest
 from butler import Butler
 from butler.api_tokens import Role
 from butler.web import create_app
-from butler.web.routes import ROLE
+from butler.web.routes import ROLE, WHOLE_LEDGER
 
 with Butler.in_memory() as _butler:
     PATHS = create_app(_butler).openapi()["paths"]
@@ -38,6 +38,19 @@ def test_an_endpoint_is_open_to_its_role_and_above_and_shut_to_others(client, me
         status = ask(client(role.value), method, path).status_code
         assert (status == 403) == (not role.may(Role(needed))), (role, status)
         assert status < 500
+
+
+def test_what_is_about_the_whole_ledger_is_shut_to_a_token_with_a_scope(client):
+    bound = [client("admin", queues=["mail"]), client("admin", tags=["post"])]
+    whole = [
+        (method, path)
+        for path, item in PATHS.items()
+        for method, operation in item.items()
+        if WHOLE_LEDGER in operation
+    ]
+    assert len(whole) > 15
+    for method, path in whole:
+        assert [ask(caller, method.upper(), path).status_code for caller in bound] == [403, 403]
 
 
 def test_what_asks_for_no_role_is_a_probe():

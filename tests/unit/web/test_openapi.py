@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from jsonschema import Draft202012Validator
+
 from butler.web.routes import ASKS, UNREPEATABLE
 
 ROOT = Path(__file__).parents[3]
@@ -34,3 +36,26 @@ def test_each_change_says_which_headers_it_takes(app):
             assert not repeats or "409" in operation["responses"], (method, path)
             edits = "428" in operation["responses"]
             assert ("If-Match" in given and given["If-Match"]["required"]) == edits, (method, path)
+
+
+def test_each_body_has_an_example_that_fits_it(app):
+    document = app.openapi()
+    schemas = document["components"]["schemas"]
+    bodies = [
+        content["application/json"]["schema"]
+        for item in document["paths"].values()
+        for operation in item.values()
+        if (content := operation.get("requestBody", {}).get("content"))
+    ]
+    names = {
+        each["$ref"].rpartition("/")[2]
+        for body in bodies
+        for each in body.get("anyOf", [body])
+        if "$ref" in each
+    }
+    assert len(names) > 10
+    for name in names:
+        fits = Draft202012Validator(schemas[name] | {"components": document["components"]})
+        assert schemas[name].get("examples"), name
+        for example in schemas[name]["examples"]:
+            assert list(fits.iter_errors(example)) == [], name
