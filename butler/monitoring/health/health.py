@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar, overload
 
 from butler.errors import ButlerError
@@ -11,6 +12,7 @@ from butler.monitoring.health.jobs import check_jobs, job_health
 from butler.monitoring.health.queues import BacklogWatch, check_queues
 from butler.monitoring.health.servers import check_postgres, check_redis
 from butler.monitoring.health.verdict import HealthLevel, HealthReport, worst_first
+from butler.recurring.job import JobStatus
 from butler.storage.monitoring_records import WatchedFire
 
 if TYPE_CHECKING:
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
 
 Fn = TypeVar("Fn", bound="Check")
 FIRES_JUDGED = 100
+_IDLE = {
+    JobStatus.PAUSED: "is paused: it does not fire until it is resumed",
+    JobStatus.ENDED: "has no more fire times",
+}
 
 
 class Health:
@@ -86,12 +92,16 @@ class Health:
         if found.enabled and found.next_fire_at is not None:
             late_s = (self._butler.storage.now() - found.next_fire_at).total_seconds()
             late_s = max(0.0, late_s - found.jitter_s)
-        return job_health(
+        judged = job_health(
             found.name,
             list(self._watched(found.name, fires)),
             broken_reason=found.broken_reason,
             late_s=late_s,
         )
+        idle = _IDLE.get(found.status)
+        if idle is not None and judged.level is HealthLevel.HEALTHY:
+            return replace(judged, reason=idle)
+        return judged
 
     def _picture(self) -> LedgerPicture | None:
         try:

@@ -9,7 +9,6 @@ from pydantic import Field
 from butler.api_tokens import Role
 from butler.errors import StaleUpdate
 from butler.recurring import FireOutcome, RecurringFire, RecurringJob
-from butler.recurring.health import health_of
 from butler.web.callers import Caller
 from butler.web.job_scopes import check_may_be, is_visible, job_for
 from butler.web.models.base import Moment
@@ -154,14 +153,9 @@ async def statistics(job: str, web: WebDep, caller: CallerDep) -> JobStatistics:
 
 @router.route_for("GET", "/{job}/health", role=Role.VIEWER, answers=(404,))
 async def health(job: str, web: WebDep, caller: CallerDep) -> ShownJobHealth:
-    """Whether it is late, failing, broken, paused, over, or well."""
-
-    def step() -> Any:
-        found = job_for(web, caller, job)
-        counted = web.butler.recurring.statistics(found.id)
-        return health_of(found, counted, now=web.butler.storage.now())
-
-    return ShownJobHealth.model_validate(await web.call(step))
+    """How it does: late, broken, failing or slow; its last success, and what to do."""
+    found = await web.call(lambda: web.butler.health.recurring(job_for(web, caller, job).id))
+    return ShownJobHealth.model_validate(found)
 
 
 @router.route_for("GET", "/{job}/preview", role=Role.VIEWER, answers=(404,))

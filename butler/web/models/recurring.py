@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, BeforeValidator, Field
 
 from butler.executions import ExecutionStatus, Priority
+from butler.monitoring.health.verdict import HealthLevel
 from butler.options import MAX_ATTEMPTS, MAX_TIMEOUT_S
-from butler.recurring.health import JobVerdict
 from butler.recurring.job import FireOutcome, JobStatus, Misfire, Overlap
 from butler.recurring.options import MAX_CATCH_UP, MAX_CONCURRENCY, MAX_FIRES
 from butler.web.models.base import Given, Moment, Shown, given_like
@@ -165,10 +165,16 @@ class JobStatistics(Shown):
 
 
 class ShownJobHealth(Shown):
-    """How a job is doing, and the reason if not well."""
+    """How a job does, judged by its newest 100 fires."""
 
-    verdict: JobVerdict
-    reason: str | None
+    job: str = Field(description="Its name.")
+    level: HealthLevel
+    reason: str
+    remedy: str | None
+    last_success_at: datetime | None
+    consecutive_failures: int = Field(description="Executions that failed since one succeeded.")
+    last_run_s: float | None = Field(description="How long the newest success ran.")
+    usual_run_s: float | None = Field(description="The median of those before it.")
 
 
 class ShownPreview(Shown):

@@ -182,7 +182,7 @@ def test_recurring_jobs_are_made_changed_steered_and_removed(client, butler):
     assert len(jobs.preview("payday", count=3)) == 3
     assert len(jobs.preview_schedule({"type": "interval", "every_s": 60}, count=2)) == 2
     assert jobs.statistics("payday").executions == {"queued": 2}
-    assert jobs.health("payday").verdict
+    assert jobs.health("payday").level == "healthy"
     assert jobs.bulk("pause", ["payday"], dry_run=True).done == ["payday"]
     assert jobs.bulk_matching("pause", task="pay").done == ["payday"]
     jobs.delete("payday", version=jobs.get("payday").version)

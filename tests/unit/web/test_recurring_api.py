@@ -45,9 +45,11 @@ def test_a_secret_that_was_shown_masked_stays_when_it_comes_back(operator, butle
 def test_a_job_is_paused_resumed_and_triggered(operator, butler, job):
     path = f"{JOBS}/{job.json()['id']}"
     assert operator.post(f"{path}/pause").json()["status"] == "paused"
-    assert operator.get(f"{path}/health").json()["verdict"] == "paused"
+    assert operator.get(f"{path}/health").json()["reason"].startswith("is paused")
     assert operator.post(f"{path}/resume").json()["status"] == "active"
-    assert operator.get(f"{path}/health").json() == {"verdict": "healthy", "reason": None}
+    health = operator.get(f"{path}/health").json()
+    assert (health["job"], health["level"], health["remedy"]) == ("Nightly", "healthy", None)
+    assert (health["last_success_at"], health["consecutive_failures"]) == (None, 0)
     made = operator.post(f"{path}/trigger").json()["id"]
     other = {"request": {"to": "bob"}}
     assert operator.post(f"{path}/trigger", json=other).status_code == 202
