@@ -150,7 +150,8 @@ class Fetcher:
         popped = self._take(wanted)
         if popped:
             self.claim(popped)
-        else:
+        if not popped or (len(popped) < wanted and not self._strangers.crowded):
+            # The lists were empty then; whatever came since has left a token.
             self._idle()
 
     def _wait_for_room(self) -> int:
