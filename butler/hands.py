@@ -78,7 +78,7 @@ class OnWire(Protocol):
         ...
 
 
-@record(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True)
 class Settled:
     """How an attempt ended, in RQ's words: finished, failed, canceled or scheduled."""
 
@@ -92,14 +92,9 @@ class Settled:
     @classmethod
     def of(cls, attempt: OnWire, status: ExecutionStatus, error: ErrorRecord | None) -> Self:
         """An attempt whose end left its execution in this state, one of `RQ_STATUS`."""
-        return cls(
-            id=attempt.id,
-            attempt=attempt.attempt,
-            queue=attempt.queue,
-            priority=attempt.priority,
-            status=RQ_STATUS[status],
-            error=(error.traceback or f"{error.type}: {error.message}") if error else "",
-        )
+        shown = (error.traceback or f"{error.type}: {error.message}") if error else ""
+        word = RQ_STATUS[status]
+        return cls(attempt.id, attempt.attempt, attempt.queue, attempt.priority, word, shown)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

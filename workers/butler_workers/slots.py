@@ -218,7 +218,8 @@ class Slots:
             following = self._waiting.popleft() if self._waiting else None
             if following is None:
                 self._busy -= 1
-            if self.in_flight <= self._low_water:
+            # Asking costs a tenth of telling again who has been told.
+            if self.in_flight <= self._low_water and not self._room.is_set():
                 self._room.set()
         return following
 

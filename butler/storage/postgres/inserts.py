@@ -35,8 +35,7 @@ class PostgresInserts:
         """One reply each, in order; `EnqueueUnknown` when it could not be found out."""
         if not executions:
             return []
-        for new in executions:
-            _check_ids(new)
+        _check_ids(executions)
         try:
             return self._insert(executions)
         except ReplyLost as lost:
@@ -70,10 +69,13 @@ class PostgresInserts:
                 raise EnqueueUnknown(gone)
 
 
-def _check_ids(new: NewExecution) -> None:
-    for id_ in (new.id, new.parent_id, new.rerun_of):
-        if id_ is not None and not literals.is_uuid(id_):
-            raise InvalidOption(f"an execution id must be a canonical UUID, got {id_!r}")
+def _check_ids(executions: Sequence[NewExecution]) -> None:
+    ids = [new.id for new in executions]
+    ids += [new.parent_id for new in executions if new.parent_id is not None]
+    ids += [new.rerun_of for new in executions if new.rerun_of is not None]
+    if not literals.are_uuids(ids):
+        wrong = next(id_ for id_ in ids if not literals.is_uuid(id_))
+        raise InvalidOption(f"an execution id must be a canonical UUID, got {wrong!r}")
 
 
 def explain_refusal(error: BaseException, executions: Sequence[NewExecution]) -> None:

@@ -8,7 +8,7 @@ a cast in the statement has one type, and costs a join.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,14 +23,20 @@ def is_uuid(text: str | None) -> bool:
     return text is not None and _UUID.fullmatch(text) is not None
 
 
+def are_uuids(values: Sequence[str | None]) -> TypeGuard[Sequence[str]]:
+    """Whether all of them are, and there is one at least; looked at in one go."""
+    if None in values:
+        return False
+    text = ",".join(cast("Sequence[str]", values))
+    # A comma within a value would make the text longer than so many UUIDs are.
+    return len(text) == 37 * len(values) - 1 and _UUIDS.fullmatch(text) is not None
+
+
 def uuids(values: Iterable[str | None]) -> str:
     """An array of UUIDs; what is none becomes NULL, which equals nothing."""
     values = list(values)
-    # All at once where all are right: a comma within a value would make the text too long.
-    if None not in values:
-        text = ",".join(values)  # type: ignore[arg-type]  # what mypy does not see
-        if len(text) == 37 * len(values) - 1 and _UUIDS.fullmatch(text):
-            return "{" + text + "}"
+    if are_uuids(values):
+        return "{" + ",".join(values) + "}"
     return "{" + ",".join([v if v and is_uuid(v) else "NULL" for v in values]) + "}"
 
 
