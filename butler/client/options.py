@@ -26,6 +26,7 @@ class RemoteOptions(TypedDict, total=False):
     replace: bool | None
     user_id: str | None
     concurrency_key: str | None
+    fair_key: str | None
     tags: Iterable[str] | None
     max_attempts: int | None
     timeout_s: float | timedelta | None
