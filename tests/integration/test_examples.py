@@ -35,8 +35,18 @@ LEFT = {
     },
     "05_scheduling_ahead": {("remind", "succeeded"): 1, ("remind", "cancelled"): 1},
     "06_storage_backend": {},
+    "07_web_frameworks": {
+        ("make_thumbnails", "succeeded"): 1,
+        ("welcome", "succeeded"): 1,
+        ("count_users", "succeeded"): 1,
+    },
     "08_transactional_enqueue": {("confirm", "succeeded"): 1, ("update_statement", "succeeded"): 1},
     "10_complex_schedules": {("slow", "succeeded"): 3},
+    "11_job_management": {
+        ("send_invoice", "succeeded"): 1,
+        ("send_invoice", "failed"): 1,
+        ("count_sheep", "cancelled"): 1,
+    },
     "12_monitoring_and_statistics": {
         ("resize", "succeeded"): 19,
         ("fetch", "succeeded"): 2,

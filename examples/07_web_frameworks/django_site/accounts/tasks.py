@@ -18,4 +18,5 @@ def welcome(request: Welcome) -> str:
 
 @butler.task(queue="site")
 async def count_users(request: None) -> int:
-    return await User.objects.acount()
+    count: int = await User.objects.acount()
+    return count
