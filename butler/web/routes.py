@@ -13,6 +13,7 @@ from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
 from butler.api_tokens import Role
+from butler.errors import QueueUnavailable
 from butler.ids import new_id
 from butler.log import log_event
 from butler.storage.access import AuditEntry
@@ -132,15 +133,24 @@ class Door(APIRoute):
                 else:
                     response, repeated = await answer(request), False
             except Exception as error:
-                problem = problem_of(error)
-                if change and problem is not None and problem.kind is FORBIDDEN:
-                    await _audit(web, request, caller, action=self.name, status=403)
+                status = _audited_status(error)
+                if change and status is not None:
+                    await _audit(web, request, caller, action=self.name, status=status)
                 raise
             if not repeated:
                 await _audit(web, request, caller, action=self.name, status=response.status_code)
             return response
 
         return open_door
+
+
+def _audited_status(error: Exception) -> int | None:
+    """The status of an error that the audit log is to have; None where nothing can have changed."""
+    problem = problem_of(error)
+    # Without Redis the ledger may have been changed all the same.
+    if problem is None or not (problem.kind is FORBIDDEN or isinstance(error, QueueUnavailable)):
+        return None
+    return problem.kind.status
 
 
 def note(request: Request, *, target: str | None = None, **details: Any) -> None:

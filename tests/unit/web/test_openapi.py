@@ -6,6 +6,7 @@ from pathlib import Path
 
 from jsonschema import Draft202012Validator
 
+from butler.web import problems
 from butler.web.routes import ASKS, UNREPEATABLE
 
 ROOT = Path(__file__).parents[3]
@@ -59,3 +60,23 @@ def test_each_body_has_an_example_that_fits_it(app):
         assert schemas[name].get("examples"), name
         for example in schemas[name]["examples"]:
             assert list(fits.iter_errors(example)) == [], name
+
+
+def rows(heading):
+    """The tables under a heading of the guide: the other cells by the first one."""
+    text = (ROOT / "docs" / "rest-api.md").read_text()
+    text = text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    cells = (line.strip("|").split(" | ") for line in text.splitlines() if line.startswith("| `"))
+    return {first.strip(" `"): [cell.strip() for cell in others] for first, *others in cells}
+
+
+def test_the_guide_names_each_resource(app):
+    paths = app.openapi()["paths"]
+    tags = {each["tags"][0] for item in paths.values() for each in item.values()}
+    assert rows("What there is").keys() == tags - {"metrics", "probes"}
+
+
+def test_the_guide_names_each_problem_with_its_status():
+    kinds = [kind for kind in vars(problems).values() if isinstance(kind, problems.ProblemKind)]
+    documented = {slug: int(status) for slug, (status, _) in rows("Problems").items()}
+    assert documented == {kind.slug: kind.status for kind in kinds}

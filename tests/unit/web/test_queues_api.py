@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from butler.errors import QueueUnavailable
+from butler.parks import Parks
+from butler.queue_facts import QueueFacts
+from butler.storage.access import AuditQuery
 from butler.web import shared
 
 QUEUES, LIMITS = "/api/v1/queues", "/api/v1/limits"
@@ -55,14 +59,23 @@ def test_a_queue_that_nobody_has_named_is_not_there(operator):
 
 
 def test_queues_are_shown_while_redis_is_away(operator, butler, monkeypatch):
-    from butler.errors import QueueUnavailable
-    from butler.queue_facts import QueueFacts
-
     def away(facts):
         raise QueueUnavailable("no answer")
 
     monkeypatch.setattr(QueueFacts, "names", away)
     assert len(operator.get(QUEUES).json()["queues"]) == 2
+
+
+def test_a_pause_that_redis_did_not_hear_holds_and_is_written_down(operator, butler, monkeypatch):
+    def away(parks, queues):
+        raise QueueUnavailable("no answer from redis.internal")
+
+    monkeypatch.setattr(Parks, "show_paused", away)
+    answer = operator.post(f"{QUEUES}/mail/pause")
+    assert (answer.status_code, "internal" in answer.text) == (503, False)
+    assert butler.queues.paused() == ["mail"]
+    [entry] = butler.storage.audit(AuditQuery()).entries
+    assert (entry.action, entry.target, entry.status) == ("queues.pause", "mail", 503)
 
 
 def test_a_queue_outside_of_a_tokens_scope_does_not_exist_for_it(client, butler, enqueued):
