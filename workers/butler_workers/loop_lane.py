@@ -57,15 +57,17 @@ class LoopLane:
         loop = self._loop
         if loop is None or not loop.is_running():
             return None
-        if self._asked_at is None:
+        # Read once: the loop may answer meanwhile.
+        asked_at = self._asked_at
+        if asked_at is None:
             self._asked_at = now
             loop.call_soon_threadsafe(self._show_life)
             return None
         task = asyncio.current_task(loop)
-        if now - self._asked_at < BLOCKED_S or task is None or task is self._blamed:
+        if now - asked_at < BLOCKED_S or task is None or task is self._blamed:
             return None
         self._blamed = task
-        return task, now - self._asked_at
+        return task, now - asked_at
 
     def running(self) -> asyncio.AbstractEventLoop:
         """The loop, started if need be."""
