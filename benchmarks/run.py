@@ -19,7 +19,7 @@ import peers_run
 import report
 from kit import machine, print_rows, servers, show
 
-NAMES = ["throughput", "enqueue", "latency", "io_bound", "progress", "idle", "imports"]
+NAMES = ["throughput", "enqueue", "latency", "io_bound", "progress", "idle", "imports", "limits"]
 ON_DEMAND = ["history"]
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
