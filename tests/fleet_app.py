@@ -17,6 +17,7 @@ butler = Butler()
 class Item(BaseModel):
     n: int = 0
     seconds: float = 0.0
+    keys: int = 5
 
 
 @butler.task
@@ -218,8 +219,8 @@ tasks = (
 )
 
 
-@butler.task(max_concurrency=2, concurrency_key=lambda item: f"key:{item.n % 5}")
+@butler.task(max_concurrency=2, concurrency_key=lambda item: f"key:{item.n % item.keys}")
 def limited(request: Item) -> int:
-    """Two at a time for each of five keys."""
+    """Two at a time for each key."""
     time.sleep(request.seconds)
     return request.n
