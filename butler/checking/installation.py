@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from butler.checking import fleet, ledger, machine, redis
+from butler.checking import fleet, ledger, limits, machine, redis
 from butler.checking.findings import Level, ok, problem
 from butler.errors import ButlerError, SettingsError
 
@@ -91,7 +91,9 @@ def _fleet(butler: Butler, facts: ServerFacts) -> Iterable[Finding]:
     tasks = announced | {task.name: task for task in butler.tasks()}
     yield ledger.check_connections(facts, workers, pool_size=butler.settings.pool_size)
     yield fleet.check_scheduler(storage.leadership())
-    yield from fleet.check_workers([tasks[name] for name in sorted(tasks)], workers)
+    known = [tasks[name] for name in sorted(tasks)]
+    yield from fleet.check_workers(known, workers)
+    yield from limits.check_limits(storage.limits(), known, workers)
 
 
 def _ledgers(butler: Butler) -> Iterable[Finding]:

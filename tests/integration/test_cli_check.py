@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import psycopg
 import pytest
 import redis as redis_py
 
-from butler.checking import fleet, ledger, machine, redis
+from butler.checking import fleet, ledger, limits, machine, redis
 from butler.checking.findings import Level
 from butler.ids import new_id, new_token
+from butler.limiting import LimitRule, make_rule
 from butler.queues import WireKeys
+from butler.storage.limits import LimitRow
 from butler.storage.postgres.facts import ServerFacts
-from butler.storage.records import Leadership, WorkerRegistration
+from butler.storage.records import Leadership, TaskDefinition, WorkerRegistration
 
 
 def by_topic(ran):
@@ -216,3 +220,61 @@ def test_missing_time_zones_are_a_problem(monkeypatch):
 def test_a_leader_is_named():
     finding = fleet.check_scheduler(Leadership(holder="s1", epoch=1, counter=1))
     assert (finding.level, finding.found) == (Level.OK, "s1 leads")
+
+
+def limit_row(name="render", kind="key", given=None, **fields):
+    rule = given or LimitRule()
+    unsaid = {"declared": None, "paused_at": None, "running": 0}
+    return LimitRow(
+        **({**unsaid, "name": name, "kind": kind, "given": given, "rule": rule} | fields)
+    )
+
+
+def test_limits_on_what_there_is_are_in_order():
+    keyed = {"limit": {"max_concurrency": 1, "keys": {"concurrency": "mail server"}}}
+    tasks = [TaskDefinition(name="send", options=keyed)]
+    rule = make_rule(max_concurrency=1, rate="1/day")
+    rows = [
+        limit_row("send", "task", rule),
+        limit_row("mail server", "key", rule),
+        limit_row("queue:default", "queue", rule),
+        limit_row("customer:1", "key", running=1),
+    ]
+    (finding,) = limits.check_limits(rows, tasks, [])
+    assert (finding.level, finding.found) == (
+        Level.OK,
+        "4 names, each with something to limit",
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "found", "advice"),
+    [
+        (
+            limit_row("rendr", "key", make_rule(max_concurrency=1)),
+            "'rendr' is limited, which is no task's name and no task's key; "
+            'did you mean "render"?',
+            "butler limits remove 'rendr'",
+        ),
+        (
+            limit_row("queue:mial", "queue", make_rule(max_concurrency=1)),
+            "the queue 'mial' is limited, which no task names and no worker serves; "
+            'did you mean "mail"?',
+            "butler queues limit mial --remove",
+        ),
+        (
+            limit_row("render", "task", make_rule(rate="1/1000 days")),
+            "'render' may start once in 1,000 days (1/1000 days)",
+            "what waits for that will hardly run: allow more",
+        ),
+        (
+            limit_row("queue:mail", "queue", paused_at=datetime(2026, 11, 24, 8, tzinfo=UTC)),
+            "the queue 'mail' is paused since 2026-11-24 08:00:00Z",
+            "butler queues resume mail",
+        ),
+    ],
+)
+def test_limits_that_make_no_sense_and_pauses_are_named_with_what_to_do(row, found, advice):
+    tasks = [TaskDefinition(name="render", options={"queue": "mail"})]
+    (finding,) = limits.check_limits([row], tasks, [])
+    assert (finding.level, finding.found, finding.advice) == (Level.WARNING, found, advice)
