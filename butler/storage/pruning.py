@@ -37,3 +37,10 @@ class PrunableStorage(Protocol):
     def prune_workers(self, *, epoch: int) -> int:
         """Remove workers that ended a week ago and under which nothing runs; how many."""
         ...
+
+    def prune_limits(self, *, epoch: int, limit: int) -> int:
+        """Forget limits' names under which nothing runs and whose rate is unused; how many.
+
+        What is allowed under them stays as it was said.
+        """
+        ...

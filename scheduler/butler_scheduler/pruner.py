@@ -54,6 +54,7 @@ class Pruner(Service):
         self._ask_tasks_at = float("-inf")
         self._start_over_at = float("-inf")
         self._removed = 0
+        self._limits_left = False
 
     def tick(self, now: float) -> float:
         """Remove one batch of each kind; rests in between, and longer when nothing is left."""
@@ -66,18 +67,28 @@ class Pruner(Service):
             self._storage.prune_workers(epoch=epoch)
             self._storage.prune_access(epoch=epoch)
             self._storage.prune_alerts(epoch=epoch)
+            self._limits_left = True
         page = self._storage.prune_executions(
             epoch=epoch, after=self._cursor, limit=self._batch, tasks=self._retention_of_tasks(now)
         )
         self._cursor = page.last
         fires = self._storage.prune_fires(epoch=epoch, limit=self._batch)
-        self._removed += page.removed + fires
-        if page.more or fires == self._batch:
+        limits = self._prune_limits(epoch)
+        self._removed += page.removed + fires + limits
+        if page.more or fires == self._batch or self._limits_left:
             return max(self._clock.monotonic() - now, REST_AT_LEAST_S)
         if self._removed:
             log_event(logger, logging.INFO, "pruner.removed", rows=self._removed)
             self._removed = 0
         return LOOK_EVERY_S
+
+    def _prune_limits(self, epoch: int) -> int:
+        """A batch of limits' names that nobody needs, until there are none."""
+        if not self._limits_left:
+            return 0
+        removed = self._storage.prune_limits(epoch=epoch, limit=self._batch)
+        self._limits_left = removed == self._batch
+        return removed
 
     def _retention_of_tasks(self, now: float) -> dict[str, float]:
         """How many days tasks say of themselves, as their workers announced them."""

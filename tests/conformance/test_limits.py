@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger_driver import new_execution, race, registration
+from ledger_driver import eventually, new_execution, race, registration
 
 from butler import lifecycle
 from butler.executions import ExecutionStatus
@@ -239,3 +239,39 @@ def test_keys_that_are_plain_texts_hold_for_whoever_enqueued_without_them(storag
     reply = claim(storage, worker(storage), ids)
     assert [won.slots for won in reply.won] == [("mail server",)]
     assert [item.wait.limit for item in reply.refused] == ["mail server"]
+
+
+def test_names_that_nobody_needs_any_more_are_forgotten_and_start_anew(storage, ledger):
+    declare(storage, max_concurrency=1, rate="100000/second", rate_burst=1)
+    keys = [LimitKeys(concurrency=f"order:{n}", rate=f"rate:{n}") for n in range(3)]
+    ids = [id_ for key in keys for id_ in queue(storage, 1, limit_keys=key)]
+    worker_id = worker(storage)
+    reply = claim(storage, worker_id, ids)
+    end(storage, reply.won[:2])
+    epoch = ledger.lead()
+    assert storage.prune_limits(epoch=epoch - 1, limit=10) == 0
+    gone = []
+    eventually(lambda: gone.append(storage.prune_limits(epoch=epoch, limit=2)) or not gone[-1])
+    assert max(gone) <= 2
+    again = [*queue(storage, 1, limit_keys=keys[2]), *queue(storage, 1, limit_keys=keys[0])]
+    reply = claim(storage, worker_id, again)
+    assert [won.id for won in reply.won] == again[1:]
+    assert [item.wait.limit for item in reply.refused] == ["order:2"]
+
+
+def test_claims_that_race_with_forgetting_never_exceed_a_limit(storage, ledger):
+    declare(storage, max_concurrency=1)
+    workers, epoch = [worker(storage) for _ in range(3)], ledger.lead()
+    for _ in range(5):
+        ids = queue(storage, 3)
+        *replies, _, _ = race(
+            *(
+                lambda w=w, id_=id_: claim(storage, w, [id_])
+                for w, id_ in zip(workers, ids, strict=True)
+            ),
+            *[lambda: storage.prune_limits(epoch=epoch, limit=10)] * 2,
+        )
+        won = [each for reply in replies for each in reply.won]
+        assert len(won) == 1
+        end(storage, won)
+        storage.cancel(ids)

@@ -104,6 +104,7 @@ def test_only_the_present_leader_prunes(short, ledger):
     assert prune(short, old) == 0
     assert short.prune_fires(epoch=old, limit=10) == 0
     assert short.prune_workers(epoch=old) == 0
+    assert short.prune_limits(epoch=old, limit=10) == 0
     assert short.get(id_) is not None
     eventually(lambda: prune(short, epoch) == 1)
 

@@ -18,6 +18,7 @@ import butler.storage.postgres
 from butler import lifecycle
 from butler.executions import ErrorRecord
 from butler.ids import new_id, new_token
+from butler.limiting import make_rule
 from butler.storage.logs import LogLine
 from butler.storage.migrate import migrate
 from butler.storage.monitoring_records import INTERNAL_QUEUE
@@ -194,10 +195,45 @@ def test_a_claim_planned_on_a_small_table_stays_fast_when_the_table_has_grown(st
     assert _rows_read_by_scanning(connection) == before
 
 
-def _rows_read_by_scanning(connection):
+@pytest.mark.parametrize("upkeep", [None, "ANALYZE"])
+def test_a_limited_claim_planned_on_small_tables_stays_fast_when_they_have_grown(
+    upkeep, storage, connection
+):
+    storage.set_limit("Send Mail", make_rule(max_concurrency=1_000, rate="100000/second"))
+    worker_id = add_worker(storage)
+
+    def claim(count):
+        ids = insert_many(storage, count)
+        return storage.claim(Claim(worker_id=worker_id, token=new_token(), ids=ids)).won
+
+    claim(5)
+    if upkeep:
+        connection.execute(f"{upkeep} butler.executions, butler.limit_slots, butler.limit_states")
+    for _ in range(8):
+        assert len(claim(5)) == 5
+    # What ran before a limit is looked for in the first half minute alone.
+    connection.execute("UPDATE butler.limits SET changed_at = now() - interval '1 minute'")
+    connection.execute("ALTER TABLE butler.executions SET (autovacuum_enabled = off)")
+    fill(connection, rows=20_000)
+    connection.execute(
+        "INSERT INTO butler.limit_states SELECT n::text FROM generate_series(1, 20000) AS n"
+    )
+    connection.execute(
+        "INSERT INTO butler.limit_slots "
+        "SELECT n::text, gen_random_uuid(), 1 FROM generate_series(1, 20000) AS n"
+    )
+    before = [_rows_read_by_scanning(connection, table) for table in LIMITED]
+    assert len(claim(100)) == 100
+    assert [_rows_read_by_scanning(connection, table) for table in LIMITED] == before
+
+
+LIMITED = ("executions", "limit_slots", "limit_states")
+
+
+def _rows_read_by_scanning(connection, table="executions"):
     connection.execute("SELECT pg_stat_clear_snapshot()")
     (number,) = connection.execute(
-        "SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = 'executions'"
+        "SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = %s", (table,)
     ).fetchone()
     return number
 

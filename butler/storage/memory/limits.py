@@ -137,6 +137,14 @@ class LimitTable:
         if known and known.declared is None and known.given is None and known.paused_at is None:
             del self.known[name]
 
+    def forget(self, *, before: float, limit: int) -> int:
+        """Forget up to when rates were used, where that is over and nothing runs; how many."""
+        over = [name for name, until in self.used_until.items() if until < before]
+        stale = [name for name in over if not self.holders(name)][:limit]
+        for name in stale:
+            del self.used_until[name]
+        return len(stale)
+
     def _wait_s(self, name: str, rate: Rate, *, now: float) -> float:
         free_at = max(self.used_until.get(name, 0.0), now)
         wait_s = free_at - (rate.burst - 1) * rate.interval_s - now

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from butler.clock import Clock
+    from butler.storage.memory.limits import LimitTable
     from butler.storage.memory.recurring_rows import JobTable
     from butler.storage.memory.rows import Row, RowTable
     from butler.storage.memory.workers import LeaderSeat, WorkerTable
@@ -28,6 +29,7 @@ class MemoryPruning:
     _clock: Clock
     _lock: threading.Lock
     _rows: RowTable
+    _limits: LimitTable
     _workers: WorkerTable
     _seat: LeaderSeat
     _jobs: JobTable
@@ -81,6 +83,13 @@ class MemoryPruning:
             running = {row.worker_id for row in self._rows.in_status(ExecutionStatus.RUNNING)}
             before = self._clock.now() - timedelta(days=7)
             return self._workers.forget(ended_before=before, keep=running)
+
+    def prune_limits(self, *, epoch: int, limit: int) -> int:
+        """Forget limits' names under which nothing runs and whose rate is unused."""
+        with self._lock:
+            if not self._seat.holds(epoch):
+                return 0
+            return self._limits.forget(before=self._clock.now().timestamp(), limit=limit)
 
 
 def _is_over(row: Row, retention: Retention, *, now: datetime) -> bool:

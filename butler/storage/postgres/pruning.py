@@ -65,6 +65,12 @@ class PostgresPruning:
         """Remove workers that ended a week ago."""
         return len(self._connections.run("prune_workers", {"epoch": str(epoch)}))
 
+    def prune_limits(self, *, epoch: int, limit: int) -> int:
+        """Forget limits' names under which nothing runs and whose rate is unused."""
+        params = {"epoch": str(epoch), "limit": str(limit)}
+        ((removed,),) = self._connections.run("prune_limits", params)
+        return int(removed)
+
 
 def _seconds(days: Sequence[float]) -> str:
     return literals.numbers([each * _DAY_S for each in days])
