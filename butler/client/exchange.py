@@ -64,7 +64,7 @@ def answered(send: Send, *, manner: Manner, repeatable: bool = True) -> Talk[Ans
         tries += 1
         wait_s = pause_s(reply, tries, repeatable=repeatable)
         if wait_s is None or tries > manner.retries or wait_s > LONGEST_RETRY_AFTER_S:
-            if isinstance(reply, Answer) and not _is_away(reply):
+            if isinstance(reply, Answer) and not is_away(reply):
                 return reply
             raise unreachable(reply, send=send, url=manner.url, tries=tries)
         yield Pause(seconds=wait_s)
@@ -74,7 +74,7 @@ def pause_s(reply: Answer | Unanswered, tries: int, *, repeatable: bool) -> floa
     """How long to wait before it is sent again; None for not at all."""
     if isinstance(reply, Unanswered):
         return back_off_s(tries) if repeatable or not reply.sent else None
-    if _is_away(reply):
+    if is_away(reply):
         return (_retry_after_s(reply) or back_off_s(tries)) if repeatable else None
     if reply.status == _TOO_FAST or (
         reply.status == _CONFLICT and is_problem(reply, "in-progress")
@@ -83,7 +83,7 @@ def pause_s(reply: Answer | Unanswered, tries: int, *, repeatable: bool) -> floa
     return None
 
 
-def _is_away(answer: Answer) -> bool:
+def is_away(answer: Answer) -> bool:
     """Whether the server, or one behind it, could not do it just now."""
     return answer.status in _AWAY and not is_problem(answer, "not-delivered")
 

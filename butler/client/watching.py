@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from butler.client.asks import Ask, as_nothing, sent
 from butler.client.event_stream import QUIET_S, is_stream, next_event, stream_headers
-from butler.client.exchange import back_off_s
+from butler.client.exchange import back_off_s, is_away
 from butler.client.problems import error_of, unreachable
 from butler.client.steps import Answer, Item, Pause, Shut
 from butler.web.models.executions import ShownChange, ShownMoment
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from butler.client.steps import Talk, Unanswered
 
 EVENTS = "GET /events"
-FIRST_SERVER_ERROR = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +57,7 @@ def watch(query: dict[str, Any], *, manner: Manner, timeout_s: float | None) -> 
                 last_id = event.id
                 yield from _tell(event)
             yield Shut()
-        elif isinstance(reply, Answer) and reply.status < FIRST_SERVER_ERROR:
+        elif isinstance(reply, Answer) and not is_away(reply):
             raise error_of(reply, route=EVENTS, place={})
         elif not opened and misses >= manner.retries:
             raise unreachable(reply, send=send, url=manner.url, tries=misses + 1)

@@ -35,6 +35,7 @@ _MEANINGS = {
     422: "The request does not fit; `errors` says where.",
     428: "`If-Match` is needed.",
     429: "Too many requests without a good token.",
+    501: "Behind WSGI there are no streams: ask again and again instead.",
     502: "An alert channel did not take the message.",
     503: "A server that Butler needs does not answer.",
 }

@@ -14,6 +14,7 @@ from butler.web.live.places import ExecutionPlace, FeedPlace
 from butler.web.live.stream import EventStream
 from butler.web.models.executions import ShownChange
 from butler.web.openapi import STREAM
+from butler.web.problems import NO_STREAMS, Problem
 from butler.web.routes import Resource
 from butler.web.services import CallerDep, WebDep
 
@@ -53,11 +54,17 @@ def _streamed(description: str) -> dict[int | str, dict[str, Any]]:
     return {200: {"model": ShownChange, "description": description, "content": content}}
 
 
+def check_server(request: Request) -> None:
+    """Raise a `Problem` behind WSGI: a stream would take a thread, and not notice who leaves."""
+    if "wsgi_environ" in request.scope:
+        raise Problem(NO_STREAMS, "this server speaks WSGI: ask again and again instead")
+
+
 @executions.route_for(
     "GET",
     "/{execution_id}/stream",
     role=Role.VIEWER,
-    answers=(404,),
+    answers=(404, 501),
     status_code=200,
     response_class=EventStream,
     responses=_streamed("Server-sent events; the `data` of each is this, as JSON.")
@@ -78,6 +85,7 @@ async def stream(
     the state that ends the attempt that logged it. With `Last-Event-ID`, which browsers send by
     themselves, a stream that broke off goes on where it was, in any process.
     """
+    check_server(request)
     web.streams.check_room()
 
     def step() -> Any:
@@ -96,6 +104,7 @@ async def stream(
     "GET",
     "",
     role=Role.VIEWER,
+    answers=(501,),
     status_code=200,
     response_class=EventStream,
     responses=_streamed("Server-sent events; the `data` of most is this, as JSON."),
@@ -126,6 +135,7 @@ async def follow(
     twice. `missed` says that there may be more than was told: read again what you show. Both carry
     only a time, as `at`.
     """
+    check_server(request)
     web.streams.check_room()
     wanted = Wanted(
         kinds=frozenset(kind),

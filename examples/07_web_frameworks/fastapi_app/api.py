@@ -1,4 +1,4 @@
-"""Three endpoints: begin, look, cancel."""
+"""Three endpoints (begin, look, cancel), and the REST API for operators under /butler."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,6 +9,7 @@ from tasks import Thumbnails, butler, make_thumbnails
 
 from butler.aio import AsyncButler
 from butler.errors import ExecutionNotFound
+from butler.web import create_app
 
 
 @asynccontextmanager
@@ -19,6 +20,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 Jobs = Annotated[AsyncButler, Depends(lambda: butler.aio)]
 app = FastAPI(lifespan=lifespan)
+app.mount("/butler", create_app(butler))
 
 
 @app.post("/thumbnails", status_code=202)

@@ -14,6 +14,7 @@ from butler.errors import (
     AlertNotFound,
     AlertRuleExists,
     AlertRuleNotFound,
+    ApiError,
     ApiNotFound,
     ExecutionNotFound,
     IllegalTransition,
@@ -277,11 +278,15 @@ def test_health_and_metrics_can_be_read(client):
     assert "butler_web" in client.metrics()
 
 
-def test_all_executions_are_watched_for_a_while(client):
+def test_all_executions_are_watched_for_a_while(awaited, blocking):
+    client = awaited()
     [ready, *_] = client.watch(queue="mail", timeout_s=0.2)
     assert (ready.kind, ready.change) == ("ready", None)
     with pytest.raises(InvalidOption, match="kind"):
         list(client.watch(kind="nonsense", timeout_s=0.2))
+    # Behind WSGI, as this one is served, there are no streams.
+    with pytest.raises(ApiError, match="WSGI"):
+        list(blocking().watch())
 
 
 def test_tasks_workers_and_the_server_tell_about_themselves(client, butler):

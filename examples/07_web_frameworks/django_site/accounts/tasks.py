@@ -10,13 +10,13 @@ class Welcome(BaseModel):
     user_id: int
 
 
-@butler.task(queue="site")
+@butler.task(queue="site", tags=["site"])
 def welcome(request: Welcome) -> str:
     user = User.objects.get(id=request.user_id)
     return f"Hello {user.get_username()}"
 
 
-@butler.task(queue="site")
+@butler.task(queue="site", tags=["site"])
 async def count_users(request: None) -> int:
     count: int = await User.objects.acount()
     return count
