@@ -76,7 +76,11 @@ class StartedTable:
         index = self._free.pop()
         at = _HEAD.size + index * _ENTRY.size
         limit = math.inf if until is None else until
-        _ENTRY.pack_into(self._memory, at, execution_id.encode(), attempt, limit)
+        entry = _ENTRY.pack(execution_id.encode(), attempt, limit)
+        # The first byte last: it is what says that the entry counts, and the supervisor may look at
+        # any moment. With the time of the one that was here before it would be overdue.
+        self._memory[at + 1 : at + _ENTRY.size] = entry[1:]
+        self._memory[at] = entry[0]
         return index
 
     def limit(self, index: int, until: float) -> None:
