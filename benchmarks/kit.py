@@ -28,7 +28,8 @@ class Row:
     """One ratio: of what, to what, and what was asked for.
 
     ``ours`` and ``theirs`` are in ``unit``; they say what the ratio was made of, and mean nothing
-    on another machine. ``ratio`` is the median of the rounds' ratios, each taken within one round.
+    on another machine. ``ratio`` is the median of the rounds' ratios, each taken within one round;
+    ``lowest`` and ``highest`` are the ends of those, where there were several.
     """
 
     what: str
@@ -39,6 +40,8 @@ class Row:
     ratio: float
     at_least: float | None = None
     at_most: float | None = None
+    lowest: float | None = None
+    highest: float | None = None
 
     @property
     def met(self):
@@ -57,8 +60,11 @@ class Row:
 def row(what, unit, pairs, *, beside, **limits):
     """The row of (ours, theirs) pairs, one a round."""
     ours, theirs = median(our for our, _ in pairs), median(their for _, their in pairs)
-    ratio = median(our / their for our, their in pairs)
-    return Row(what=what, unit=unit, ours=ours, beside=beside, theirs=theirs, ratio=ratio, **limits)
+    ratios = [our / their for our, their in pairs]
+    if len(ratios) > 1:
+        limits |= {"lowest": min(ratios), "highest": max(ratios)}
+    found = {"ours": ours, "theirs": theirs, "ratio": median(ratios)}
+    return Row(what=what, unit=unit, beside=beside, **found, **limits)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,7 +34,9 @@ TAIL = """\
   [`benchmarks/peers`](../benchmarks/peers/systems.py).
 - Butler's jobs count when their end is durable in PostgreSQL (fsync on). The others' count when the
   task ran, which is before they have written anything about it.
-- Rounds are taken in turn, Butler and then each other system; a ratio is the median of the rounds'.
+- Rounds are taken in turn, Butler and then each other system; a ratio is the median of theirs, with
+  the lowest and the highest beside it. Where these are far apart the machine had other work, and
+  the median of a few rounds says little.
 - The other systems are installed from PyPI into an environment of their own at the first run. One
   that cannot be installed or does not run is left out, and the run says so.
 - Latency is from before the enqueue call until the task's first line. "The bare round trips" are
@@ -102,10 +104,17 @@ def table(measured):
             mark = {True: "", False: " ✗", None: ""}[row["met"]]
             ours, theirs = number(row["ours"]), number(row["theirs"])
             lines.append(
-                f"| {row['what']} | **{row['ratio']:,.2f}**{mark} | {row['asked']} "
+                f"| {row['what']} | **{row['ratio']:,.2f}**{mark}{spread(row)} | {row['asked']} "
                 f"| {ours} {row['unit']} | {row['beside']}: {theirs} |"
             )
     return "\n".join(lines) + "\n"
+
+
+def spread(row):
+    """The lowest and the highest ratio, where there were several rounds."""
+    if row.get("lowest") is None:
+        return ""
+    return f" ({row['lowest']:,.2f} to {row['highest']:,.2f})"
 
 
 def picture(rows):
