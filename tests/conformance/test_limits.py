@@ -202,7 +202,7 @@ def test_what_is_without_a_limit_is_claimed_beside_what_has_one(storage):
 
 def test_what_lacks_keys_that_only_code_can_make_starts_when_they_are_made(storage):
     declare(storage, max_concurrency=1, keys={"computed": True})
-    named = LimitKeys(concurrency="customer:2")
+    named = LimitKeys(concurrency="customer:2", fair="tenant")
     ids = [*queue(storage, 2), *queue(storage, 1, limit_keys=named)]
     worker_id, token = worker(storage), new_token()
     reply = claim(storage, worker_id, ids, token)
@@ -218,6 +218,8 @@ def test_what_lacks_keys_that_only_code_can_make_starts_when_they_are_made(stora
         ids[2]: ("customer:2",),
     }
     assert [item.wait.limit for item in reply.refused] == ["customer:1"]
+    back = storage.finish([lifecycle.hand_back(won, reason="drain") for won in reply.won])
+    assert [each.entry.fair_key for each in back] == [None, "tenant"]
 
 
 def test_keys_made_for_another_schema_are_not_taken(storage):

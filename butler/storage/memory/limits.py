@@ -240,9 +240,8 @@ def _keys_said(said: Mapping[str, Any]) -> LimitKeys:
 
 def _joined(known: LimitKeys, made: LimitKeys) -> LimitKeys:
     return replace(
-        made,
+        known,
         concurrency=known.concurrency or made.concurrency,
         rate=known.rate or made.rate,
-        fair=known.fair,
         computed=True,
     )
