@@ -181,6 +181,20 @@ def test_rules_say_what_how_bad_and_what_to_do():
             assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}
 
 
+def test_each_rule_of_prometheus_is_tried_when_it_holds_and_when_all_is_well():
+    tests = YAML(typ="safe").load(ROOT / "deploy" / "prometheus-rules-test.yml")["tests"]
+    names = {rule["alert"] for group in RULES for rule in group["rules"]}
+    tried = [
+        (case["alertname"], "exp_alerts" in case) for t in tests for case in t["alert_rule_test"]
+    ]
+    assert {name for name, holds in tried if holds} == names
+    assert {case["alertname"] for case in tests[0]["alert_rule_test"]} == names
+    assert not any("exp_alerts" in case for case in tests[0]["alert_rule_test"])
+    for test in tests:
+        for series in test["input_series"]:
+            assert set(names_in(series["series"])) <= set(documented())
+
+
 def test_the_ledgers_metrics_count_what_ended(scene):
     scene.end("a", run_s=2)
     scene.end("a", fails=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import socket
 import sys
 import types
@@ -198,6 +199,23 @@ def test_apprise_gets_title_and_body_and_its_refusal_is_a_failure(monkeypatch):
         with pytest.raises(DeliveryFailed) as error:
             channels[name].send(MESSAGE)
         assert "token" not in str(error.value)
+
+
+# What apprise itself imports.
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+def test_the_real_apprise_delivers_and_says_when_it_could_not(receiver):
+    url = f"json://127.0.0.1:{receiver.port}/hook"
+    channel = channels_of(load_settings(alert_channels=f"a={url}"))["a"]
+    channel.send(MESSAGE)
+    [(path, _, body)] = receiver.posts
+    said = json.loads(body)
+    assert (path, said["title"], said["message"]) == ("/hook", MESSAGE.title, MESSAGE.body)
+    receiver.status = 500
+    with pytest.raises(DeliveryFailed, match="could not deliver to channel 'a'"):
+        channel.send(MESSAGE)
+    unread = channels_of(load_settings(alert_channels="b=nonsense://x"))["b"]
+    with pytest.raises(DeliveryFailed, match="cannot read the URL of channel 'b'"):
+        unread.send(MESSAGE)
 
 
 def test_without_apprise_the_extra_is_named(monkeypatch):
