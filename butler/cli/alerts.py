@@ -10,7 +10,17 @@ import click
 from butler.cli.forms import time_form
 from butler.cli.opening import open_ledger
 from butler.cli.options import app_options, json_option
-from butler.cli.printing import at, put, put_fields, put_json, put_table, say, when
+from butler.cli.printing import (
+    at,
+    on_terminal,
+    put,
+    put_blocks,
+    put_fields,
+    put_json,
+    put_table,
+    say,
+    when,
+)
 from butler.cli.times import DURATION
 from butler.monitoring.alerts.alert import AlertState
 
@@ -19,6 +29,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("ID", "STATE", "SEVERITY", "SINCE", "WHAT", "RULE")
 SILENCE_COLUMNS = ("ID", "RULE", "SUBJECT", "FROM", "UNTIL", "BY", "REASON")
+LONGEST_CAUSE = 120
 UNRESOLVED = (AlertState.OPEN, AlertState.ACKNOWLEDGED)
 
 
@@ -69,7 +80,10 @@ def list_alerts(
         forms = [alert_form(alert) for alert in page.alerts]
         put_json({"alerts": forms, "next_cursor": page.next_cursor})
         return
-    put_table(COLUMNS, map(_row, page.alerts), empty="no alerts")
+    if page.alerts and on_terminal():
+        put_blocks(map(_block, page.alerts))
+    else:
+        put_table(COLUMNS, map(_row, page.alerts), empty="no alerts")
     if page.next_cursor is not None:
         say(f"there are more: --cursor {page.next_cursor}")
 
@@ -169,8 +183,22 @@ def alert_form(alert: Alert) -> dict[str, Any]:
 
 
 def _row(alert: Alert) -> tuple[object, ...]:
-    state = f"{alert.state}, silenced" if alert.silenced else alert.state
-    return (alert.id, state, alert.severity, when(alert.since), alert.summary, alert.rule)
+    return (alert.id, _state(alert), alert.severity, when(alert.since), alert.summary, alert.rule)
+
+
+def _block(alert: Alert) -> tuple[str, ...]:
+    """An alert for a terminal, where its columns would not fit."""
+    since = f"{_state(alert)}, {alert.severity}, since {when(alert.since)}"
+    said = [alert.summary, since, f"{alert.rule}  {alert.id}"]
+    if alert.cause:
+        cause = alert.cause
+        short = cause if len(cause) <= LONGEST_CAUSE else f"{cause[: LONGEST_CAUSE - 1]}…"
+        said.insert(1, f"likely cause: {short}")
+    return tuple(said)
+
+
+def _state(alert: Alert) -> str:
+    return f"{alert.state}, silenced" if alert.silenced else str(alert.state)
 
 
 def _fields(alert: Alert) -> list[tuple[str, object]]:

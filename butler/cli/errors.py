@@ -9,9 +9,10 @@ import click
 from butler.cli.forms import time_form
 from butler.cli.opening import open_ledger
 from butler.cli.options import app_options, json_option
-from butler.cli.printing import put_json, put_table, when
+from butler.cli.printing import on_terminal, put_blocks, put_json, put_table, when
 from butler.cli.times import PAST
 from butler.monitoring.stats import ErrorOrder
+from butler.text import counted
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from butler.storage.stats import ErrorGroup
 
 COLUMNS = ("COUNT", "TASK", "ERROR", "PLACE", "FIRST", "LAST", "EXAMPLE", "MESSAGE")
-LONGEST_MESSAGE = 80
+LONGEST_MESSAGE = 76
 EPILOG = """\b
 Examples:
   butler errors
@@ -63,6 +64,8 @@ def command(
         found = butler.stats.errors(since=since, until=until, task=task, order=order, limit=limit)
     if as_json:
         put_json({"errors": [error_form(group) for group in found]})
+    elif found and on_terminal():
+        put_blocks(map(_block, found))
     else:
         put_table(COLUMNS, map(_row, found), empty="no errors")
 
@@ -82,10 +85,24 @@ def error_form(group: ErrorGroup) -> dict[str, Any]:
     }
 
 
+def _block(group: ErrorGroup) -> tuple[str, ...]:
+    """An error for a terminal, where its columns would not fit."""
+    times = counted(group.number, "time")
+    return (
+        f"{group.task}: {group.type} in {group.place}, {times}",
+        _short(group.message),
+        f"first {when(group.first_seen)}, last {when(group.last_seen)}",
+        f"for example {group.execution_id}",
+    )
+
+
+def _short(message: str) -> str:
+    if len(message) <= LONGEST_MESSAGE:
+        return message
+    return f"{message[: LONGEST_MESSAGE - 1]}…"
+
+
 def _row(group: ErrorGroup) -> tuple[object, ...]:
-    message = group.message
-    if len(message) > LONGEST_MESSAGE:
-        message = f"{message[: LONGEST_MESSAGE - 1]}…"
     return (
         group.number,
         group.task,
@@ -94,5 +111,5 @@ def _row(group: ErrorGroup) -> tuple[object, ...]:
         when(group.first_seen),
         when(group.last_seen),
         group.execution_id,
-        message,
+        _short(group.message),
     )

@@ -25,7 +25,10 @@ GAP = "  "
 
 # Copied from a table, or short: these columns are never broken, others make room.
 UNBROKEN = frozenset(
-    {"ID", "STATUS", "STATE", "QUEUE", "ATTEMPTS", "CREATED", "STARTED", "HEARTBEAT"}
+    {
+        *("ID", "STATUS", "STATE", "QUEUE", "ATTEMPTS", "CREATED", "STARTED", "HEARTBEAT"),
+        *("LEVEL", "CHECK", "SEVERITY", "ENDED", "FAILED", "RETRIES", "LOST"),
+    }
 )
 STYLES = {
     "succeeded": "green",
@@ -88,6 +91,14 @@ def put_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty
         _put_columns([list(columns), *cells])
 
 
+def put_blocks(blocks: Iterable[Sequence[object]]) -> None:
+    """For a terminal, what would not fit in a table: a line each, all but the first indented."""
+    for head, *rest in blocks:
+        click.secho(printable(head), bold=True)
+        for line in rest:
+            click.echo(f"    {printable(line)}")
+
+
 def put_fields(fields: Iterable[tuple[str, object]]) -> None:
     """Named values on stdout, one a line; those that are None are left out."""
     shown = [(name, value) for name, value in fields if value is not None]
@@ -134,7 +145,7 @@ def _draw(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for name in columns:
         table.add_column(name, no_wrap=name in UNBROKEN, overflow="fold")
     for row in cells:

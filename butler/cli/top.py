@@ -77,7 +77,7 @@ def _watch(looker: Looker, *, interval_s: float) -> None:
     with Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
             try:
-                shown = screen(looker.look(), height=console.height)
+                shown = screen(looker.look(), height=console.height, width=console.width)
             except StorageUnavailable as error:
                 shown = Text(str(error), style="red")
             live.update(shown, refresh=True)

@@ -23,22 +23,27 @@ if TYPE_CHECKING:
 
 BARS = "▁▂▃▄▅▆▇█"
 LATE_S, VERY_LATE_S = 60.0, 300.0
+ID_WIDTH = 36
+WIDE = 110
 # Head, titles, the gaps between tables, and their heads.
 FIXED_LINES = 11
 
 
-def screen(look: Look, *, height: int) -> RenderableType:
-    """The whole screen; as many running executions and workers as there is room for."""
+def screen(look: Look, *, height: int, width: int) -> RenderableType:
+    """The whole screen; as many running executions and workers as there is room for.
+
+    An execution's id is always whole, because people copy it; bars need some width.
+    """
     room = max(2, height - FIXED_LINES - len(look.queues))
     workers = min(len(look.workers), max(1, room // 3))
     return Group(
-        _head(look),
+        _head(look, width=width),
         Text(),
         _queues(look),
         Text(),
         _workers(look, limit=workers),
         Text(),
-        _running(look, limit=max(1, room - workers)),
+        _running(look, limit=max(1, room - workers), wide=width >= WIDE),
     )
 
 
@@ -50,7 +55,7 @@ def spark(values: Sequence[float]) -> str:
     return "".join(BARS[round(value / top * (len(BARS) - 1))] for value in values)
 
 
-def _head(look: Look) -> Text:
+def _head(look: Look, *, width: int) -> Text:
     slots = sum(worker.concurrency for worker in look.workers)
     head = Text()
     head.append("butler top", style="bold")
@@ -59,13 +64,15 @@ def _head(look: Look) -> Text:
         head.append("no scheduler leads", style="bold red")
     else:
         head.append("scheduler ok", style="green")
-    head.append(f"  running {look.running_total}/{slots}")
-    head.append(f"  wait p95 {_seconds(look.wait_p95_s)}  run p95 {_seconds(look.run_p95_s)}\n")
-    head.append(f"{look.rates[-1]:8.1f} ended/s ", style="bold")
-    failed = f"{look.failed_per_s:6.1f} failed/s  "
-    head.append(failed, style="red" if look.failed_per_s else "dim")
-    head.append(spark(look.rates), style="cyan")
-    return head
+    head.append(f"  running {look.running_total}/{slots}\n")
+    rates = Text(f"{look.rates[-1]:.1f} ended/s", style="bold")
+    failed = f"  {look.failed_per_s:.1f} failed/s"
+    rates.append(failed, style="not bold red" if look.failed_per_s else "not bold dim")
+    times = f"  wait p95 {_seconds(look.wait_p95_s)}  run p95 {_seconds(look.run_p95_s)}  "
+    rates.append(times, style="not bold")
+    room = max(0, width - rates.cell_len)
+    rates.append(spark(look.rates[-room:] if room else ()), style="not bold cyan")
+    return head.append_text(rates)
 
 
 def _queues(look: Look) -> Table:
@@ -96,29 +103,38 @@ def _workers(look: Look, *, limit: int) -> Table:
     return table
 
 
-def _running(look: Look, *, limit: int) -> Table:
-    table = _table("RUNNING", "TASK", "QUEUE", "TRY", "FOR", "PROGRESS", "")
+def _running(look: Look, *, limit: int, wide: bool) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="reverse", expand=True)
+    table.add_column("RUNNING", no_wrap=True, min_width=ID_WIDTH)
+    table.add_column("TASK", no_wrap=True, overflow="ellipsis", ratio=3)
+    table.add_column("QUEUE", no_wrap=True, overflow="ellipsis", max_width=16 if wide else 8)
+    table.add_column("TRY", no_wrap=True, min_width=3)
+    table.add_column("FOR", no_wrap=True, min_width=8)
+    table.add_column("DONE", no_wrap=True, min_width=4)
+    if wide:
+        table.add_column("", min_width=10)
+        table.add_column("", no_wrap=True, overflow="ellipsis", ratio=2)
     for execution in look.running[:limit]:
-        bar, message = _progress(execution)
+        percent, *bar_and_message = _progress(execution)
         table.add_row(
             execution.id,
             Text(printable(execution.task), style="bold"),
             printable(execution.queue),
             str(execution.attempt),
             seconds_text(age_s(execution, look)),
-            bar,
-            message,
+            percent,
+            *(bar_and_message if wide else ()),
         )
     _more(table, look.running_total - min(limit, len(look.running)))
     return table
 
 
-def _progress(execution: Execution) -> tuple[RenderableType, str]:
+def _progress(execution: Execution) -> tuple[str, RenderableType, str]:
     if execution.progress is None:
-        return "", ""
+        return "", "", ""
     percent = execution.progress.percent
     said = printable(execution.progress.message or "")
-    return ProgressBar(total=100, completed=percent, width=16), f"{percent:3.0f}% {said}"
+    return f"{percent:3.0f}%", ProgressBar(total=100, completed=percent, width=10), said
 
 
 def _table(*columns: str) -> Table:

@@ -52,9 +52,9 @@ def test_a_look_is_json(run_butler, running):
 def test_the_screen_fits_and_cannot_be_coloured_by_a_message(butler, running):
     looker = Looker(butler, limit=100)
     looker.look()
-    for height in (16, 40):
-        console = Console(width=120, height=height, file=io.StringIO())
-        console.print(screen(looker.look(), height=height))
+    for height, width in ((16, 80), (16, 120), (40, 140)):
+        console = Console(width=width, height=height, file=io.StringIO())
+        console.print(screen(looker.look(), height=height, width=width))
         lines = console.file.getvalue().splitlines()
         assert len(lines) <= height
         text = "\n".join(lines)

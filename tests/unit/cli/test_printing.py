@@ -7,17 +7,21 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from butler.cli import printing
+from butler.cli import alerts, errors, printing
 from butler.cli.printing import (
     at,
     printable,
     printable_lines,
+    put_blocks,
     put_fields,
     put_json,
     put_table,
     seconds_text,
     when,
 )
+from butler.monitoring.alerts.alert import Alert, AlertState
+from butler.monitoring.alerts.rule import Severity
+from butler.storage.stats import ErrorGroup
 
 HOSTILE = "a\x1b[2Jb\r\nc\x9b\u202ed\u2028e\U000e0041"
 
@@ -120,3 +124,49 @@ def test_every_style_is_a_colour_that_click_and_rich_know():
 )
 def test_durations_are_said_in_two_units_at_most(seconds, text):
     assert seconds_text(seconds) == text
+
+
+def test_an_error_is_lines_on_a_terminal_that_fit_and_let_no_name_out(terminal, capsys):
+    now = datetime.now(UTC)
+    group = ErrorGroup(
+        fingerprint="f",
+        task=HOSTILE,
+        type="ConnectionError",
+        place="shop/cards.py:charge",
+        message="the card was refused by the bank, try another or tell the customer " * 3,
+        execution_id="01a20c15-ccff-74e8-a936-f014c5124b90",
+        number=142,
+        first_seen=now - timedelta(hours=2, seconds=1),
+        last_seen=now,
+    )
+    put_blocks([errors._block(group)])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"{printable(HOSTILE)}: ConnectionError in shop/cards.py:charge, 142 times"
+    assert [len(line) <= 80 and line.startswith("    ") for line in lines[1:]] == [True] * 3
+    assert "first 2 h" in lines[2]
+    assert lines[3] == f"    for example {group.execution_id}"
+
+
+def test_an_alert_is_lines_on_a_terminal_with_its_cause_and_its_id(terminal, capsys):
+    now = datetime.now(UTC)
+    alert = Alert(
+        id="01a20c15-ccff-74e8-a936-f014c5124b90",
+        rule="queue-waits-too-long",
+        kind="queue_age",
+        subject="mail",
+        state=AlertState.OPEN,
+        severity=Severity.WARNING,
+        since=now - timedelta(minutes=6),
+        opened_at=now,
+        updated_at=now,
+        value=360.0,
+        summary="3 wait on 'mail', the oldest for 6 min",
+        cause="all 16 slots of its 1 worker are taken " * 9,
+        silenced=True,
+    )
+    put_blocks([alerts._block(alert)])
+    what, cause, since, which = capsys.readouterr().out.splitlines()
+    assert what == alert.summary
+    assert (cause[:30], cause[-1]) == ("    likely cause: all 16 slots", "…")
+    assert since == "    open, silenced, warning, since 6 min ago"
+    assert which == f"    queue-waits-too-long  {alert.id}"
