@@ -1,0 +1,142 @@
+"""Enqueues a second over HTTP, beside the same without HTTP: one by one from 16 connections beside
+``task.enqueue`` from 16 threads, in bulk beside ``enqueue_many``; and how soon reads are answered.
+
+In turn, in one run. The server is ``butler web`` with a token, so that each enqueue also leaves its
+row in the audit log; the callers' threads are in this process and share the two cores with it.
+"""
+
+import http.client
+import json
+import socket
+import threading
+import time
+from contextlib import contextmanager
+
+from kit import TASKS, clear, main, percentile, row, show, start, wait_until
+
+CALLERS = 16
+BULK = 1_000
+READS_MS = 50.0
+OPTIONS = [
+    ("--each", 100, "enqueues of each caller in a round"),
+    ("--batches", 4, "requests of 1,000 in a round"),
+    ("--reads", 100, "reads of each kind"),
+    ("--rounds", 3, "rounds"),
+]
+
+
+class Caller:
+    """One connection that stays open."""
+
+    def __init__(self, port, secret):
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        # Or the kernel holds a body back until its header was acknowledged.
+        self._connection.connect()
+        self._connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
+
+    def ask(self, method, path, body=None):
+        text = None if body is None else json.dumps(body)
+        self._connection.request(method, f"/api/v1/{path}", text, self._headers)
+        answer = self._connection.getresponse()
+        found = answer.read()
+        assert answer.status < 300, (answer.status, found)
+        return json.loads(found)
+
+
+@contextmanager
+def web():
+    """``butler web`` while it is open; makes callers."""
+    from bench_tasks import butler
+
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    secret = butler.tokens.create("bench", role="operator").secret
+    command = ("-m", "butler", "web", "--app", TASKS, "--port", str(port), "--log-level", "warning")
+    process = start(command)
+    try:
+        wait_until(lambda: answers(port), process)
+        yield lambda: Caller(port, secret)
+    finally:
+        process.terminate()
+        process.wait(60)
+        butler.tokens.revoke("bench")
+
+
+def answers(port):
+    with socket.socket() as attempt:
+        return attempt.connect_ex(("127.0.0.1", port)) == 0
+
+
+def at_once(calls, each):
+    """How often all of ``calls``, a thread for each, are made a second together."""
+    threads = [
+        threading.Thread(target=lambda call=call: [call() for _ in range(each)]) for call in calls
+    ]
+    started = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return len(calls) * each / (time.perf_counter() - started)
+
+
+def one_by_one(callers, each):
+    """Rates over HTTP, and without."""
+    from bench_tasks import Job, noop
+
+    new, job = {"task": "noop", "request": {"sent_at": 0}}, Job(sent_at=0)
+    return (
+        at_once([lambda c=c: c.ask("POST", "executions", new) for c in callers], each),
+        at_once([lambda: noop.enqueue(job)] * CALLERS, each),
+    )
+
+
+def in_bulk(caller, batches):
+    """Executions a second over HTTP, and without."""
+    from bench_tasks import Job, butler, noop
+
+    many = {"executions": [{"task": "noop", "request": {"sent_at": 0}}] * BULK}
+    orders = [(noop, Job(sent_at=0))] * BULK
+    return (
+        BULK * at_once([lambda: caller.ask("POST", "executions/batch", many)], batches),
+        BULK * at_once([lambda: butler.enqueue_many(orders)], batches),
+    )
+
+
+def reads(caller, count):
+    """The 95th percentile of each kind of read, in milliseconds."""
+    paths = ("executions", "executions?task=noop&status=queued", "queues", "stats/summary")
+    for path in paths:
+        took = []
+        for _ in range(count):
+            started = time.perf_counter()
+            caller.ask("GET", path)
+            took.append((time.perf_counter() - started) * 1000)
+        yield path, percentile(took, 0.95)
+
+
+def measure(servers, arguments):
+    clear(servers)
+    with web() as caller:
+        callers = [caller() for _ in range(CALLERS)]
+        one_by_one(callers, 5)
+        singles, bulks = [], []
+        for number in range(arguments.rounds):
+            show(f"round {number + 1}")
+            singles.append(one_by_one(callers, arguments.each))
+            bulks.append(in_bulk(callers[0], arguments.batches))
+        found = list(reads(callers[0], arguments.reads))
+    beside = "task.enqueue, 16 threads"
+    return [
+        row("POST, 16 connections", "/s", singles, beside=beside, at_least=0.5),
+        row("POST of 1,000", "/s", bulks, beside="enqueue_many", at_least=0.7),
+        *(
+            row(f"GET {path}, p95", "ms", [(ms, READS_MS)], beside="asked", at_most=1.0)
+            for path, ms in found
+        ),
+    ]
+
+
+if __name__ == "__main__":
+    main(measure, __doc__, options=OPTIONS)
