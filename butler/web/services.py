@@ -63,11 +63,16 @@ def web_of(request: Request) -> Web:
     return found
 
 
-def caller_of(request: Request) -> Caller:
+# Coroutines, although they wait for nothing: FastAPI calls a plain function in a thread.
+async def _web(request: Request) -> Web:
+    return web_of(request)
+
+
+async def _caller(request: Request) -> Caller:
     """Whoever was let in at the route's door."""
     found: Caller = request.state.caller
     return found
 
 
-WebDep = Annotated[Web, Depends(web_of)]
-CallerDep = Annotated[Caller, Depends(caller_of)]
+WebDep = Annotated[Web, Depends(_web)]
+CallerDep = Annotated[Caller, Depends(_caller)]

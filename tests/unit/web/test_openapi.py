@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from jsonschema import Draft202012Validator
 
 from butler.web import problems
+from butler.web.api import RESOURCES
 from butler.web.routes import ASKS, UNREPEATABLE
 
 ROOT = Path(__file__).parents[3]
@@ -80,3 +82,14 @@ def test_the_guide_names_each_problem_with_its_status():
     kinds = [kind for kind in vars(problems).values() if isinstance(kind, problems.ProblemKind)]
     documented = {slug: int(status) for slug, (status, _) in rows("Problems").items()}
     assert documented == {kind.slug: kind.status for kind in kinds}
+
+
+def test_what_handlers_ask_for_is_not_fetched_in_a_thread():
+    calls = {
+        dependency.call
+        for resource in RESOURCES
+        for route in resource.routes
+        for dependency in route.dependant.dependencies
+    }
+    assert len(calls) == 2
+    assert all(map(inspect.iscoroutinefunction, calls))
