@@ -30,7 +30,7 @@ from butler.setting_sources import PREFIX, variable_of
 from butler.settings import SECRETS, Settings
 
 BIN = Path(sys.executable).parent
-OUR_SERVICES = ("migrate", "worker", "scheduler")
+OUR_SERVICES = ("migrate", "worker", "scheduler", "web")
 SETTINGS = {variable_of(name): field for name, field in Settings.model_fields.items()}
 SECRET_FILES = {f"{variable_of(name)}_FILE" for name in SECRETS}
 IMAGE = DEPLOY / "Dockerfile"
@@ -134,11 +134,12 @@ def test_each_probe_asks_where_its_process_answers():
     asked = {
         "worker": words_of(the(image, "HEALTHCHECK")),
         "scheduler": services["scheduler"]["healthcheck"]["test"][1:],
+        "web": services["web"]["healthcheck"]["test"][1:],
     }
     for role, probe in asked.items():
         assert probe == ["butler", "probe", role]
-        environment = services[role].get("environment")
-        assert environment["BUTLER_HTTP_PORT"] == str(DEFAULT_PORTS[role])
+        port = "BUTLER_WEB_PORT" if role == "web" else "BUTLER_HTTP_PORT"
+        assert services[role]["environment"][port] == str(DEFAULT_PORTS[role])
     assert service_command("worker") == words_of(the(image, "CMD"))
     assert "BUTLER_HTTP_PORT=9410" in the(image, "ENV").split()
     assert the(image, "EXPOSE").split() == [str(port) for port in DEFAULT_PORTS.values()]
@@ -164,10 +165,11 @@ def test_the_specification_would_find_a_misspelt_key(tmp_path):
     assert run(*checker, tmp_path / "compose.yaml").returncode == 1
 
 
-def test_one_port_is_published_and_on_the_loopback_address_only():
+def test_two_ports_are_published_and_on_the_loopback_address_only():
     published = {name: service.get("ports") for name, service in compose()["services"].items()}
     assert {name: ports for name, ports in published.items() if ports} == {
-        "rq-dashboard": ["127.0.0.1:9181:9181"]
+        "rq-dashboard": ["127.0.0.1:9181:9181"],
+        "web": ["127.0.0.1:8000:8000"],
     }
 
 
@@ -273,7 +275,7 @@ def verify(folder):
 
 
 def test_systemd_finds_nothing_wrong_with_the_units(installed):
-    assert len(list(installed.iterdir())) == 3
+    assert len(list(installed.iterdir())) == 4
     assert verify(installed) == (0, [])
 
 
@@ -287,7 +289,7 @@ def test_systemd_would_find_a_mistake(installed, line, wrong):
     assert verify(installed)[1] != []
 
 
-@pytest.mark.parametrize(("path", "worst"), list(zip(UNITS, (6, 2, 4), strict=True)))
+@pytest.mark.parametrize(("path", "worst"), list(zip(UNITS, (6, 2, 2, 4), strict=True)))
 def test_systemd_finds_a_unit_well_locked_in(path, worst, installed):
     need_programs("systemd-analyze")
     flags = ["--offline=true", f"--threshold={worst * 10}", "--no-pager"]

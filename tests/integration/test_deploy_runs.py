@@ -17,7 +17,10 @@ from deployed import DEPLOY, ROOT, compose, service_command, stages
 from fleet import wait_for
 from namespaces import children_of, popen_as_pid_one
 
+from butler import Butler
+from butler.client import ButlerClient
 from butler.embedded.binaries import find_redis
+from butler.errors import UnknownTask
 
 # In one group, so that the image's environment is built once.
 pytestmark = [pytest.mark.xdist_group("deploy"), pytest.mark.timeout(400)]
@@ -149,6 +152,45 @@ def test_the_dashboard_does_not_start_with_an_empty_password(start_dashboard, se
     assert process.wait(30) != 0
 
 
+def test_the_command_of_the_api_serves_who_has_a_token_until_it_is_stopped(
+    redis_url, database_url, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("butler.client.exchange.LONGEST_PAUSE_S", 0.2)
+    for name, url in (("redis_url", redis_url), ("database_url", database_url)):
+        (tmp_path / name).write_text(url + "\n")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    environment = {
+        "PATH": f"{BIN}:/usr/bin:/bin",
+        "BUTLER_REDIS_URL_FILE": str(tmp_path / "redis_url"),
+        "BUTLER_DATABASE_URL_FILE": str(tmp_path / "database_url"),
+        "BUTLER_WEB_HOST": "0.0.0.0",
+        "BUTLER_WEB_PORT": port,
+    }
+    with Butler(redis_url, database_url) as butler:
+        token = butler.tokens.create("ops", role="operator").secret
+    options = {"cwd": tmp_path, "env": environment}
+    with (tmp_path / "log").open("wb") as log:
+        process = popen_as_pid_one(service_command("web"), **options, stdout=log, stderr=log)
+    try:
+        with ButlerClient(f"http://127.0.0.1:{port}", token, retries=500) as client:
+            assert client.is_ready()
+            subprocess.run(["butler", "probe", "web", "--ready"], **options, check=True)
+            assert client.me().name == "ops"
+            with pytest.raises(UnknownTask):
+                client.enqueue("nothing")
+            watched = client.watch(timeout_s=60)
+            assert next(watched).kind == "ready"
+            (api,) = children_of(process.pid)
+            os.kill(api, 15)
+            assert process.wait(30) == 0
+            watched.close()
+    finally:
+        process.kill()
+        process.wait()
+
+
 @pytest.fixture(scope="session")
 def image(tmp_path_factory):
     """Does what the Dockerfile's first stage says, below a folder of its own; returns that."""
@@ -232,8 +274,6 @@ def test_the_images_worker_runs_the_example_as_pid_one_with_the_urls_in_files(
             timeout_s=40,
             what="a worker that is ready",
         )
-        from butler import Butler
-
         with Butler(redis_url, database_url) as butler:
             handle = butler.enqueue("write_receipt", {"number": 7, "email": "ada@example.com"})
             assert handle.result(timeout_s=20)["text"] == "Thank you, ada@example.com!"
