@@ -17,11 +17,12 @@ from butler.storage.memory import MemoryStorage
 # What only looks. Whatever else `MemoryStorage` can do is written down, also what a later version
 # of Butler adds: a call too many in the file does no harm, a missing one would.
 READS = {
-    "children", "count", "due_recurring", "errors", "events", "find", "find_recurring", "get",
-    "get_many", "get_recurring", "has_tokens", "leadership", "ledger_id", "listen", "logs",
-    "next_due_in_s", "now", "prepare", "pulses", "queued", "recurring_fires", "recurring_pulse",
-    "recurring_statistics", "running", "standings", "stats", "task_definitions", "tokens",
-    "waiting_recurring", "workers",
+    "alert_rules", "alerts", "audit", "children", "count", "due_recurring", "errors", "events",
+    "find", "find_recurring", "get", "get_alert", "get_many", "get_recurring", "has_tokens",
+    "leadership", "ledger_id", "limits", "listen", "logs", "next_due_in_s", "now", "picture",
+    "prepare", "prospects", "pulses", "queued", "recurring_fires", "recurring_pulse",
+    "recurring_statistics", "running", "silences", "standings", "stats", "task_definitions",
+    "token_of", "tokens", "unsettled_alerts", "waiting_recurring", "workers",
 }  # fmt: skip
 
 

@@ -1,15 +1,19 @@
 """Each example is run as its README says, with real workers, and leaves what it should."""
 
+import ast
+import inspect
 import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
 from run_page import run_page
 
 from butler import Butler
+from butler.storage.memory import MemoryStorage
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NAMES = sorted(path.name for path in EXAMPLES.iterdir() if path.name[0].isdigit())
@@ -55,6 +59,50 @@ LEFT = {
     "15_testing_your_tasks": {},
     "16_sentry_middleware": {("charge", "succeeded"): 1, ("refund", "failed"): 1},
 }
+
+
+# Of example 06: what its storage writes down. A new method of the storages belongs here, or, if it
+# only looks, into READS there.
+CHANGES = {
+    "acknowledge_alert", "add_silence", "add_token", "cancel", "cancel_overlapped",
+    "change_recurring", "claim", "close_request", "delete", "delete_alert_rule",
+    "delete_recurring", "end_silence", "expire", "finish", "fire_recurring", "fold_stats",
+    "heartbeat", "insert", "insert_recurring", "lose_worker", "note_limit_keys", "open_request",
+    "pause_queue", "prune_access", "prune_alerts", "prune_executions", "prune_fires",
+    "prune_limits", "prune_stats", "prune_workers", "register_tasks", "register_worker",
+    "renew_leadership", "report_progress", "resign_leadership", "retry", "revoke_token",
+    "set_limit", "stage", "stop_worker", "take_leadership", "touch_tokens", "write_alert_rule",
+    "write_alerts", "write_audit", "write_logs",
+}  # fmt: skip
+
+
+def test_the_storage_of_an_example_says_of_every_method_whether_it_only_looks(monkeypatch):
+    monkeypatch.syspath_prepend(EXAMPLES / "06_storage_backend")
+    from file_storage import READS
+
+    methods = {
+        name
+        for name, _ in inspect.getmembers(MemoryStorage, inspect.isfunction)
+        if not name.startswith("_")
+    } - {"close"}
+    assert methods == READS | CHANGES
+    assert READS.isdisjoint(CHANGES)
+
+
+def test_what_an_example_does_not_write_down_changes_nothing(monkeypatch):
+    monkeypatch.syspath_prepend(EXAMPLES / "06_storage_backend")
+    from file_storage import READS
+
+    for name in READS - {"listen"}:
+        source = textwrap.dedent(inspect.getsource(getattr(MemoryStorage, name)))
+        changed = [
+            target
+            for node in ast.walk(ast.parse(source))
+            if isinstance(node, ast.Assign | ast.AugAssign | ast.Delete)
+            for target in ([node.target] if isinstance(node, ast.AugAssign) else node.targets)
+            if not isinstance(target, ast.Name | ast.Tuple)
+        ]
+        assert changed == [], name
 
 
 def test_every_example_is_listed():
