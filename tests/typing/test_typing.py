@@ -1,5 +1,7 @@
 """mypy and pyright infer ``Handle[Result]`` for each form of task, and refuse a wrong request.
 
+mypy has nothing to say about the examples either.
+
 ``cases/good*.py`` must pass as they are; in ``cases/bad.py`` exactly the lines marked ``# error``
 must fail. All run in a folder of their own, so that neither a configuration nor a cache of this
 checkout decides.
@@ -18,10 +20,15 @@ from pathlib import Path
 import pytest
 
 CASES = Path(__file__).parent / "cases"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+# Django has no types of its own, and one drives its scene with helpers that have none.
+UNTYPED = {"07_web_frameworks", "09_recurring_jobs"}
+TYPED = sorted({path.name for path in EXAMPLES.iterdir() if path.name[0].isdigit()} - UNTYPED)
 GOOD = ("good.py", "good_extending.py")
 FILES = (*GOOD, "bad.py")
 
-# Each checker runs once, over all files, in one process of the suite.
+# Each checker runs once over the cases, in one process of the suite; the examples find what mypy
+# has learned there of pydantic and of Butler.
 pytestmark = [pytest.mark.xdist_group("typing"), pytest.mark.timeout(600)]
 
 
@@ -37,14 +44,19 @@ def run(command: list[str], *, folder: Path) -> str:
     return done.stdout
 
 
-def run_mypy(folder: Path) -> list[tuple[str, int, str]]:
-    options = ["--strict", "--hide-error-context", "--no-error-summary", "--cache-dir=cache"]
-    output = run([sys.executable, "-m", "mypy", *options, *FILES], folder=folder)
+def mypy(*files: str, folder: Path, cache: Path) -> str:
+    options = ["--strict", "--hide-error-context", "--no-error-summary", "--config-file="]
+    options += [f"--cache-dir={cache}"]
+    return run([sys.executable, "-m", "mypy", *options, *files], folder=folder)
+
+
+def run_mypy(folder: Path, cache: Path) -> list[tuple[str, int, str]]:
+    output = mypy(*FILES, folder=folder, cache=cache)
     found = re.findall(r"^(\w+\.py):(\d+): error: (.*)$", output, re.MULTILINE)
     return [(name, int(line), message) for name, line, message in found]
 
 
-def run_pyright(folder: Path) -> list[tuple[str, int, str]]:
+def run_pyright(folder: Path, cache: Path) -> list[tuple[str, int, str]]:
     config = {"include": list(FILES), "typeCheckingMode": "strict"}
     (folder / "pyrightconfig.json").write_text(json.dumps(config), encoding="utf-8")
     command = [sys.executable, "-m", "pyright", "--pythonpath", sys.executable, "--outputjson"]
@@ -57,14 +69,19 @@ def run_pyright(folder: Path) -> list[tuple[str, int, str]]:
     ]
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("mypy")
+
+
 @pytest.fixture(scope="module", params=[run_mypy, run_pyright], ids=["mypy", "pyright"])
-def errors(request, tmp_path_factory) -> dict[str, dict[int, str]]:
+def errors(request, tmp_path_factory, cache) -> dict[str, dict[int, str]]:
     """What a checker has to say, by file and line."""
     folder = tmp_path_factory.mktemp("typing")
     for case in CASES.glob("*.py"):
         shutil.copy(case, folder)
     found: dict[str, dict[int, str]] = defaultdict(dict)
-    for name, line, message in request.param(folder):
+    for name, line, message in request.param(folder, cache):
         found[name][line] = message
     return found
 
@@ -75,6 +92,12 @@ def test_a_type_checker_infers_the_result_of_each_form_of_task(errors):
 
 def test_a_type_checker_refuses_exactly_the_lines_that_are_wrong(errors):
     assert set(errors["bad.py"]) == marked_lines("bad.py"), errors["bad.py"]
+
+
+# One after another: each has a module called tasks.
+@pytest.mark.parametrize("name", TYPED)
+def test_a_strict_type_checker_has_nothing_to_say_about_an_example(name, cache):
+    assert mypy(".", folder=EXAMPLES / name, cache=cache) == ""
 
 
 def test_the_bad_cases_are_marked():
