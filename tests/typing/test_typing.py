@@ -24,7 +24,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 # Django has no types of its own, and one drives its scene with helpers that have none.
 UNTYPED = {"07_web_frameworks", "09_recurring_jobs"}
 TYPED = sorted({path.name for path in EXAMPLES.iterdir() if path.name[0].isdigit()} - UNTYPED)
-GOOD = ("good.py", "good_extending.py")
+GOOD = ("good.py", "good_client.py", "good_extending.py")
 FILES = (*GOOD, "bad.py")
 
 # Each checker runs once over the cases, in one process of the suite; the examples find what mypy

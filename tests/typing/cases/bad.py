@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from butler import Butler, Handle, Provide, Task, TaskContext, TaskResult, task
+from butler.client import ButlerClient, RemoteTask
 
 
 @dataclass
@@ -171,3 +172,11 @@ class HalfAMiddleware:
 
 
 butler.add_middleware(HalfAMiddleware())  # error
+
+
+client = ButlerClient("https://jobs.example.com")
+client.enqueue(RemoteTask("pack", Email, int), "a")  # error
+client.list(statu="failed")  # error
+client.cancel(3)  # error
+client.queues.pause()  # error
+client.recurring.update("daily", overlap="skip")  # error

@@ -50,12 +50,16 @@ def resources(kind=Resource):
         yield from resources(below)
 
 
-METHODS = [
-    (f"{resource.__name__}.{name}", method)
-    for resource in {*resources()}
-    for name, method in vars(resource).items()
-    if getattr(method, "route", None)
-]
+# In an order that is the same in every process of the suite.
+METHODS = sorted(
+    {
+        (f"{resource.__name__}.{name}", method)
+        for resource in resources()
+        for name, method in vars(resource).items()
+        if getattr(method, "route", None)
+    },
+    key=lambda named: named[0],
+)
 
 
 def test_every_operation_of_the_api_has_a_method_and_no_method_asks_for_what_is_not_there():
