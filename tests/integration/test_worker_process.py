@@ -132,13 +132,14 @@ def test_a_killed_child_is_replaced_and_its_work_runs_again_without_waiting_for_
     butler, fleet, ready
 ):
     ready(processes=2)
-    handle = butler.enqueue("work", Item(n=5, seconds=2.0))
-    wait_for(lambda: running(handle), what="it runs", fleet=fleet)
+    handle = butler.enqueue("talk", Item(seconds=2.0))
+    # The ledger says "running" from the claim on; what has not begun is handed back, and no crash.
+    wait_for(handle.logs, what="its code has begun", fleet=fleet)
     victim = handle.execution().worker_id
     pid = next(worker.pid for worker in live_workers(butler) if worker.id == victim)
     os.kill(pid, signal.SIGKILL)
     wait_for(lambda: not running(handle), timeout_s=5.0, what="handed back", fleet=fleet)
-    assert handle.result(timeout_s=30) == 5
+    handle.result(timeout_s=30)
     assert handle.execution().attempts[0].outcome is AttemptOutcome.CRASHED
     wait_for(lambda: len(live_workers(butler)) >= 2, what="a replacement", fleet=fleet)
 
