@@ -8,14 +8,24 @@ from pathlib import Path
 import pytest
 from fleet import live_workers, wait_for
 from fleet_app import Item
+from shared_fleet import butler, fleet
 
 from butler.errors import TaskCancelled, TaskFailed
 from butler.executions import AttemptOutcome, ExecutionStatus
 
+__all__ = ["butler", "fleet"]
+
+pytestmark = pytest.mark.xdist_group("isolation")
+
+
+@pytest.fixture(scope="module")
+def supervisor(fleet):
+    return fleet.start_worker("--grace", "2")
+
 
 @pytest.fixture
-def worker(butler, fleet):
-    fleet.start_worker("--grace", "2")
+def worker(butler, fleet, supervisor):
+    """The one that is there; after a test that killed it, its heir."""
     wait_for(lambda: len(live_workers(butler)) == 1, what="a worker", fleet=fleet)
     return live_workers(butler)[0]
 
