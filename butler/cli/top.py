@@ -40,7 +40,7 @@ Examples:
     metavar="TIME",
     help="Between two looks.",
 )
-@click.option("--once", is_flag=True, help="Look once, and print it as text.")
+@click.option("--once", is_flag=True, help="Look once, and print that.")
 @click.option(
     "--limit",
     type=click.IntRange(1, 1000),
@@ -59,8 +59,10 @@ def command(*, interval: float, once: bool, limit: int, as_json: bool, **_: obje
         looker = Looker(butler, limit=limit)
         if as_json:
             put_json(look_form(looker.look()))
-        elif once or not on_terminal():
+        elif not on_terminal():
             _put(looker.look())
+        elif once:
+            _draw(looker.look())
         else:
             with contextlib.suppress(KeyboardInterrupt):
                 _watch(looker, interval_s=max(interval, 0.1))
@@ -82,6 +84,15 @@ def _watch(looker: Looker, *, interval_s: float) -> None:
                 shown = Text(str(error), style="red")
             live.update(shown, refresh=True)
             time.sleep(interval_s)
+
+
+def _draw(look: Look) -> None:
+    from rich.console import Console
+
+    from butler.cli.top_view import screen
+
+    console = Console()
+    console.print(screen(look, height=console.height, width=console.width))
 
 
 def _put(look: Look) -> None:

@@ -17,6 +17,7 @@ from butler.monitoring.alerts.rule import RuleKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from butler.monitoring.alerts.measure import View
     from butler.monitoring.alerts.rule import AlertRule
@@ -65,6 +66,8 @@ def _newest_failures(ends: Sequence[End]) -> list[End]:
 
 def _failure_rate(view: View, rule: AlertRule) -> Iterator[Measure]:
     errors = _last_failures(view)
+    begin = view.picture.now - timedelta(seconds=rule.window_s)
+    firsts = _first_failures(view, since=begin)
     for task, rate in view.figures.rates(rule.window_s).items():
         number = rate.failed + rate.succeeded
         if rate.failed and number >= rule.at_least:
@@ -72,7 +75,7 @@ def _failure_rate(view: View, rule: AlertRule) -> Iterator[Measure]:
             yield Measure(
                 subject=task,
                 value=rate.share,
-                since=view.picture.now - timedelta(seconds=rule.window_s),
+                since=firsts.get(task, begin),
                 summary=(
                     f"{rate.share:.0%} of {task!r} failed: {rate.failed} of {number} in "
                     f"{seconds_text(rule.window_s)}"
@@ -184,6 +187,13 @@ def _by_task(ends: Iterable[End]) -> dict[str, list[End]]:
     for end in sorted(ends, key=lambda each: each.finished_at, reverse=True):
         found[end.task].append(end)
     return found
+
+
+def _first_failures(view: View, *, since: datetime) -> dict[str, datetime]:
+    """When the failures that are seen of each task began, from that moment on."""
+    failed = [end for end in view.picture.ends if not end.succeeded and end.finished_at >= since]
+    latest_first = sorted(failed, key=lambda each: each.finished_at, reverse=True)
+    return {end.task: end.finished_at for end in latest_first}
 
 
 def _last_failures(view: View) -> dict[str, End]:

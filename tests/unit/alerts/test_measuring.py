@@ -52,6 +52,19 @@ def test_a_success_that_has_left_the_picture_still_ends_a_row(scene, monkeypatch
     assert value_of(scene, "task-fails-in-a-row", "send") == 3
 
 
+def test_a_failure_rate_says_since_when_it_fails(scene):
+    worker = scene.worker()
+    for _ in range(20):
+        scene.run(worker)
+    scene.clock.advance(120)
+    began = scene.clock.now()
+    for _ in range(10):
+        scene.run(worker, error="boom")
+        scene.clock.advance(1)
+    [measure] = measures(scene).of(scene.butler.alert_rules.get("task-failure-rate"))
+    assert (measure.value, measure.since) == (1 / 3, began)
+
+
 def test_a_failure_rate_needs_enough_executions_and_looks_back_for_its_window_only(scene):
     worker = scene.worker()
     for number in range(19):
