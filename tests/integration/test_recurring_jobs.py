@@ -184,7 +184,8 @@ def test_what_code_declares_is_there_when_a_scheduler_has_started(butler, fleet)
 
 
 def test_overlap_policies_meet_executions_that_really_run(butler, fleet):
-    fleet.start_worker(queues="beats", concurrency=16)
+    # Some of them never end by themselves: the drain at the end is not to wait for them.
+    fleet.start_worker("--drain-timeout", "0.5", queues="beats", concurrency=16)
     start_leading(butler, fleet)
     for overlap in ("skip", "allow", "queue", "cancel_running"):
         butler.recurring.create(overlap, patient, SECOND, request=Beat(), overlap=overlap)
