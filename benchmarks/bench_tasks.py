@@ -70,3 +70,18 @@ def report_often(request: Reports, context: TaskContext) -> Reported:
     for number in range(calls):
         context.report_progress(100 * number / calls, "working")
     return Reported(us_a_call=(time.perf_counter() - began) / calls * 1e6)
+
+
+class Share(BaseModel):
+    tenant: str
+    n: int = 0
+
+
+@butler.task(queue="bench", fair_by="tenant")
+def fair_noop(request: Share) -> Done:
+    return Done(ok=1)
+
+
+@butler.task(queue="bench")
+def plain_noop(request: Share) -> Done:
+    return Done(ok=1)

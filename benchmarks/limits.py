@@ -1,13 +1,15 @@
-"""What limits cost those they are not for, in parts: see their modules."""
+"""What limits cost those they are not for, and fairness, in parts: see their modules."""
 
 import sys
 
+import fairness
 import limited
 from kit import main
 
-PARTS = {"limited": limited.measure}
+PARTS = {"limited": limited.measure, "fairness": fairness.measure}
 OPTIONS = [
-    ("--parts", ",".join(PARTS), "which of them"),
+    ("--parts", "limited", f"which of {', '.join(PARTS)}"),
+    ("--waiting", 100_000, "executions of one tenant that wait before another's one"),
     ("--count", 20_000, "executions of a measurement of throughput"),
     ("--rounds", 5, "rounds of each measurement"),
 ]

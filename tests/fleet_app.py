@@ -224,3 +224,16 @@ def limited(request: Item) -> int:
     """Two at a time for each key."""
     time.sleep(request.seconds)
     return request.n
+
+
+class Share(BaseModel):
+    tenant: str
+    n: int = 0
+    seconds: float = 0.0
+
+
+@butler.task(fair_by="tenant")
+def shared(request: Share) -> str:
+    """Takes turns with those of other tenants."""
+    time.sleep(request.seconds)
+    return request.tenant

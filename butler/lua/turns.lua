@@ -28,41 +28,46 @@ end
 
 -- Take up to wanted ids: one of each key whose turn it is, again and again.
 local function draw(turns, waiting, wanted)
-  local ids = {}
+  local ids, call, sub = {}, redis.call, string.sub
   while #ids < wanted do
-    local keys = redis.call('ZPOPMIN', turns, wanted - #ids)
+    local keys = call('ZPOPMIN', turns, wanted - #ids)
     local count = #keys / 2
     if count == 0 then break end
     local rounds = math.ceil((wanted - #ids) / count)
-    local found, served, taken = {}, {}, {}
+    local found, rounds_of, served_at, taken = {}, {}, {}, {}
     for k = 1, count do
       local key = keys[2 * k - 1]
       -- One more than is wanted tells whether the key has a next turn.
-      found[k] = redis.call('ZRANGEBYLEX', waiting, '[' .. key .. '\0', '(' .. key .. '\1',
+      found[k] = call('ZRANGEBYLEX', waiting, '[' .. key .. '\0', '(' .. key .. '\1',
         'LIMIT', 0, rounds + 1)
     end
     for round = 1, rounds do
       for k = 1, count do
         local member = found[k][round]
         if member and #ids < wanted then
-          ids[#ids + 1] = string.sub(member, -36)
+          ids[#ids + 1] = sub(member, -36)
           taken[#taken + 1] = member
-          served[k] = {round, #ids}
+          rounds_of[k], served_at[k] = round, #ids
         end
       end
     end
-    if #taken > 0 then redis.call('ZREM', waiting, unpack(taken)) end
+    if #taken > 0 then call('ZREM', waiting, unpack(taken)) end
     local again = {}
     for k = 1, count do
-      if served[k] and #found[k] > served[k][1] then again[#again + 1] = k end
+      if rounds_of[k] and #found[k] > rounds_of[k] then again[#again + 1] = k end
     end
-    table.sort(again, function(a, b) return served[a][2] < served[b][2] end)
-    local last = tonumber(redis.call('ZRANGE', turns, -1, -1, 'WITHSCORES')[2] or 0)
-    local next_turns = {}
-    for n, k in ipairs(again) do
-      next_turns[2 * n - 1], next_turns[2 * n] = last + n, keys[2 * k - 1]
+    if #again > 0 then
+      -- Who was served last comes last; in a single round they are in that order already.
+      if rounds > 1 then
+        table.sort(again, function(a, b) return served_at[a] < served_at[b] end)
+      end
+      local last = tonumber(call('ZRANGE', turns, -1, -1, 'WITHSCORES')[2] or 0)
+      local next_turns = {}
+      for n, k in ipairs(again) do
+        next_turns[2 * n - 1], next_turns[2 * n] = last + n, keys[2 * k - 1]
+      end
+      call('ZADD', turns, unpack(next_turns))
     end
-    if #again > 0 then redis.call('ZADD', turns, unpack(next_turns)) end
   end
   return ids
 end

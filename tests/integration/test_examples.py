@@ -56,6 +56,7 @@ LEFT = {
         ("fetch", "succeeded"): 2,
         ("fetch", "failed"): 1,
     },
+    "13_limits_and_fairness": {("convert", "succeeded"): 303, ("pay", "succeeded"): 3},
     "15_testing_your_tasks": {},
     "16_sentry_middleware": {("charge", "succeeded"): 1, ("refund", "failed"): 1},
 }
