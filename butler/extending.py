@@ -61,6 +61,11 @@ class Extensible:
         self.add_middleware(cls())
         return cls
 
+    @property
+    def wraps_enqueues(self) -> bool:
+        """Whether there is middleware around enqueues, which wants to see each by itself."""
+        return bool(self._chain.around_enqueue)
+
     def add_middleware(self, middleware: Middleware) -> None:
         """Put an object around enqueues or attempts; see `butler.middleware`.
 

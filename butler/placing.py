@@ -21,14 +21,21 @@ from butler.enqueueing import (
     plan_of_spec,
     with_fair_key,
 )
-from butler.errors import InvalidOption, InvalidRequest, UnknownTask
+from butler.errors import (
+    ButlerError,
+    EnqueueUnknown,
+    InvalidOption,
+    InvalidRequest,
+    StorageUnavailable,
+    UnknownTask,
+)
 from butler.extending import Extensible
 from butler.fair_keys import fair_key
 from butler.handles import Handle
 from butler.operating import Operator
 from butler.options import check_enqueue_options
 from butler.producing import Order, Parent, Producer
-from butler.writing import statement_of, write_and_push, write_within
+from butler.writing import MAX_CHUNK_CHARS, statement_of, write_and_push, write_within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -93,6 +100,58 @@ class Placer(Producer, Operator, Extensible):
         warn_if_loop_blocked("butler.place()", awaited="await butler.aio.place(...)")
         return self._place(orders)
 
+    def place_each(self, orders: Sequence[Order]) -> list[Handle[Any] | Exception]:
+        """`place` for callers who know nothing of each other: the handle, or the error, of each.
+
+        What has no unique key, which somebody may hold for a while, is written in one statement.
+        """
+        warn_if_loop_blocked("butler.place_each()", awaited="await butler.aio.place(...)")
+        if self.wraps_enqueues or len(orders) == 1:
+            return [self._placed_alone(order) for order in orders]
+        replies: dict[int, Handle[Any] | Exception] = {}
+        together: list[tuple[int, NewExecution, Plan]] = []
+        for index, order in enumerate(orders):
+            try:
+                execution, plan = self._prepared(order, None)
+            except Exception as error:  # noqa: BLE001 - told to its caller
+                replies[index] = error
+            else:
+                if execution.unique_key is None:
+                    together.append((index, execution, plan))
+        replies.update(self._written_together(together))
+        return [
+            replies[index] if index in replies else self._placed_alone(order)
+            for index, order in enumerate(orders)
+        ]
+
+    def _placed_alone(self, order: Order) -> Handle[Any] | Exception:
+        try:
+            return self._place([order])[0]
+        except Exception as error:  # noqa: BLE001 - told to its caller
+            return error
+
+    def _written_together(
+        self, those: Sequence[tuple[int, NewExecution, Plan]]
+    ) -> dict[int, Handle[Any] | Exception]:
+        """Their replies; none where one may have spoilt it for the others: nothing is written."""
+        executions = [execution for _, execution, _ in those]
+        if sum(len(each.request or "") for each in executions) > MAX_CHUNK_CHARS:
+            return {}
+        try:
+            written = write_and_push(
+                executions, storage=self.storage, pusher=self.pusher, clock=self.clock
+            )
+        except StorageUnavailable as error:
+            return dict.fromkeys((index for index, _, _ in those), error)
+        except EnqueueUnknown:
+            return {index: EnqueueUnknown([each.id]) for index, each, _ in those}
+        except ButlerError:
+            return {}
+        return {
+            index: self._handle_of(row, plan.result)
+            for row, (index, _, plan) in zip(written, those, strict=True)
+        }
+
     def drafts(self, orders: Sequence[Order]) -> list[NewExecution]:
         """What `place` would write, checked and not written; raises what it raises before that."""
         return [execution for execution, _ in self._prepare(orders, None)]
@@ -124,7 +183,7 @@ class Placer(Producer, Operator, Extensible):
     def _place_with(
         self, orders: Sequence[Order], parent: Parent | None, caller: Caller | None
     ) -> list[Handle[Any]]:
-        if self._chain.around_enqueue:
+        if self.wraps_enqueues:
             return self._chain.enqueue(orders, lambda passed: self._write(passed, parent, caller))
         return self._write(orders, parent, caller)
 

@@ -15,6 +15,7 @@ from butler.web.live.open_streams import OpenStreams
 from butler.web.masks import Masks
 from butler.web.request_metrics import RequestMetrics
 from butler.web.shared import Shared
+from butler.web.together import Together
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+ENQUEUES_AT_ONCE = 100
+
 
 class Web:
     """One Butler, and what stands between it and its callers."""
@@ -38,6 +41,7 @@ class Web:
         self.options = options
         self.gate = Gate(butler, options=options, authenticate=authenticate)
         self.audit = AuditTrail(butler)
+        self.enqueues = Together(butler, butler.place_each, at_once=ENQUEUES_AT_ONCE)
         self.masks = Masks(butler, names=options.secret_names)
         self.picture = Shared(butler, self._look)
         self.health = Shared(butler, self._report)
