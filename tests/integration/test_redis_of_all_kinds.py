@@ -23,7 +23,7 @@ QUOTED = "p%40ss%2Fword%3A1"
 
 # What a user of Redis must be allowed, as docs/configuration.md says.
 RULES = (
-    "~rq:* ~butler:* &rq:* &butler:* "
+    "~rq:* ~butler:* &rq:* &butler:* &butler:execution:* "
     "+@read +@write +@pubsub +@scripting +@connection +@transaction +@blocking +info +time"
 )
 

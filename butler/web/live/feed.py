@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from butler.app import Butler
     from butler.changes import Word
     from butler.executions import Execution
+    from butler.listening import Listener
     from butler.storage.base import Storage
     from butler.storage.logs import LogLine
     from butler.storage.records import Standing
@@ -66,6 +67,7 @@ class Feed(Follower):
         self._masks = masks
         self._lock = threading.Lock()
         self._readers: dict[Reader, bool] = {}
+        self._listener: Listener | None = None
         self._begin()
 
     def _begin(self) -> None:
@@ -98,14 +100,15 @@ class Feed(Follower):
             if not self._readers:
                 self._begin()
             self._readers[reader] = lines
-        self._butler.listener.follow(self)
+        self._listener = self._butler.listener
+        self._listener.follow(self)
 
     def remove(self, reader: Reader) -> None:
         """Call this one no more; fine when it was not called any longer."""
         with self._lock:
             self._readers.pop(reader, None)
-            if not self._readers:
-                self._butler.listener.unfollow(self)
+            if not self._readers and self._listener is not None:
+                self._listener.unfollow(self)
 
     def after(self, number: int, *, lines: bool) -> list[Told]:
         """What was told after that, oldest first."""

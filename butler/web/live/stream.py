@@ -123,13 +123,13 @@ class EventStream(Response):
                 checked_at = now
                 if not await self._may_go_on():
                     break
-            if not frames and now >= end_at:
-                break
             if not frames and now >= sent_at + KEEP_ALIVE_S:
                 frames = self._source.still_here()
             if frames:
                 sent_at = now
                 taken = await self._send(send, frames)
+            if now >= end_at:
+                break
         if taken:
             await self._send(send, b"", more=False)
 
@@ -170,6 +170,8 @@ class EventStream(Response):
         except StorageUnavailable:
             # Nothing new can be learned about tokens, nor about executions.
             return True
+        except ButlerError:  # it was closed under us
+            return False
         if caller is None:
             return False
         self._source.admit(caller)
