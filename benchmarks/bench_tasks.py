@@ -85,3 +85,17 @@ def fair_noop(request: Share) -> Done:
 @butler.task(queue="bench")
 def plain_noop(request: Share) -> Done:
     return Done(ok=1)
+
+
+class Talk(BaseModel):
+    times: int
+    pause_s: float
+
+
+@butler.task(queue="bench")
+async def talk(request: Talk, context: TaskContext) -> None:
+    """Report and log when that was."""
+    for number in range(request.times):
+        await asyncio.sleep(request.pause_s)
+        context.report_progress(100 * number / request.times, repr(time.time()))
+        context.log.info("%r", time.time())
