@@ -39,7 +39,7 @@ class AttemptControl:
         "_lines",
         "_lock",
         "_progress",
-        "_told",
+        "_untold",
         "_wakers",
         "reason",
         "slots_taken",
@@ -52,7 +52,7 @@ class AttemptControl:
         self._event: threading.Event | None = None
         self._wakers: list[_Waker | _Callback] | None = None
         self._progress: tuple[float, object] | None = None
-        self._told: tuple[float, object] | None = None
+        self._untold: tuple[float, object] | None = None
         self._lines: LogBuffer | None = None
         self.reason: str | None = None
         self.traceparent: str | None = None
@@ -126,7 +126,7 @@ class AttemptControl:
         if not 0 <= percent <= 100:
             raise InvalidOption(f"percent must be in 0..100, got {percent!r}")
         with self._lock:
-            self._progress = (percent, message)
+            self._progress = self._untold = (percent, message)
 
     def take_progress(self) -> tuple[float, str | None] | None:
         """The newest progress that was not taken yet, its message cleaned; else None."""
@@ -137,13 +137,10 @@ class AttemptControl:
         return _cleaned(progress)
 
     def untold_progress(self) -> tuple[float, str | None] | None:
-        """The newest progress if it was not asked for here yet; it is still there to be taken."""
+        """The newest progress if it was not asked for here yet, taken or not."""
         with self._lock:
-            progress = self._progress
-            if progress is None or progress is self._told:
-                return None
-            self._told = progress
-        return _cleaned(progress)
+            progress, self._untold = self._untold, None
+        return None if progress is None else _cleaned(progress)
 
     def log(self, level: int, logger: str, message: str, *, created: float) -> None:
         """Keep a line that the task has logged at this time (Unix, in seconds)."""

@@ -333,3 +333,11 @@ def test_the_current_context_is_found_in_a_task(context):
 def test_there_is_no_current_context_outside_of_a_task():
     with pytest.raises(ButlerError, match="outside a running task"):
         current_context()
+
+
+def test_progress_is_told_once_also_when_it_was_written_before():
+    control = AttemptControl()
+    control.report(50, "half")
+    assert control.take_progress() == (50, "half")
+    assert control.untold_progress() == (50, "half")
+    assert control.untold_progress() is None
