@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from butler.errors import InvalidOption
-from butler.executions import ExecutionStatus
+from butler.executions import TERMINAL, ExecutionStatus
 from butler.storage.finding import finds_status, finds_task, must_scan
 from butler.storage.postgres import literals, rows
 from butler.storage.records import Page
@@ -137,9 +137,11 @@ def _finds_nothing(query: ExecutionQuery) -> bool:
 def _filters(query: ExecutionQuery) -> dict[str, Any]:
     statuses = literals.texts(sorted(query.status)) if query.status else None
     by_index, within = finds_status(query), query.within
+    unfinished = by_index and not query.status & TERMINAL
     fields = [{"path": path, "value": value} for path, value in query.request]
     return {
-        "found_statuses": statuses if by_index else None,
+        "found_statuses": statuses if by_index and not unfinished else None,
+        "unfinished": statuses if unfinished else None,
         "statuses": None if by_index else statuses,
         "found_task": query.task if finds_task(query) else None,
         "task": None if finds_task(query) else query.task,
