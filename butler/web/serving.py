@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import signal
+import threading
 from typing import TYPE_CHECKING
 
 from butler.errors import SettingsError
@@ -13,6 +15,8 @@ from butler.web.options import need_frameworks
 
 if TYPE_CHECKING:
     import socket
+
+    import uvicorn
 
     from butler.app import Butler
     from butler.web.services import Web
@@ -56,7 +60,21 @@ def serve(butler: Butler, *, host: str, port: int) -> None:
             web.streams.close()
             await super().shutdown(sockets)
 
-    Server(config).run()
+    server = Server(config)
+    _end_in_good_order(server)
+    server.run()
+
+
+def _end_in_good_order(server: uvicorn.Server) -> None:
+    """Let SIGTERM and SIGINT be no error: uvicorn raises them once more when it has stopped."""
+
+    def on_signal(*_: object) -> None:
+        if not server.should_exit:  # it does not look at signals yet
+            raise SystemExit(0)
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, on_signal)
 
 
 def check_binding(host: str, *, has_tokens: bool) -> bool:

@@ -16,7 +16,7 @@ from postgres_scenes import add_worker, insert_many, start_many
 
 import butler.storage.postgres
 from butler import lifecycle
-from butler.executions import ErrorRecord
+from butler.executions import ErrorRecord, ExecutionStatus
 from butler.ids import new_id, new_token
 from butler.limiting import make_rule
 from butler.storage.logs import LogLine
@@ -173,6 +173,35 @@ def test_what_is_read_for_waits_is_found_by_the_primary_key_alone(
         # A bitmap scan is as good here, where nothing is locked.
         assert set(re.findall(r"executions_\w+", plan)) == {"executions_pkey"}, plan
         assert "Seq Scan on executions" not in plan, plan
+
+
+@pytest.mark.parametrize(
+    ("states", "indexes"),
+    [
+        (("running",), {"running"}),
+        (("queued", "running"), {"queued", "running"}),
+        (("scheduled", "queued", "running", "retrying"), {"due", "queued", "running"}),
+    ],
+)
+def test_what_is_not_over_is_listed_by_the_indexes_of_its_states(
+    states, indexes, storage, connection
+):
+    """With ``= ANY (...)`` none of them was used, and all of a long history was read."""
+    connection.execute(
+        "INSERT INTO butler.executions "
+        "(id, task, queue, priority, status, max_attempts, run_at, created_at) "
+        "SELECT gen_random_uuid(), 'mail', 'default', 'normal', 'succeeded', 3, now(), now() "
+        "FROM generate_series(1, 20000) AS n"
+    )
+    connection.execute("ANALYZE butler.executions")
+    sent = []
+    run = storage._connections.run
+    storage._connections.run = lambda name, params: sent.append((name, params)) or run(name, params)
+    storage.find(ExecutionQuery(status=frozenset(map(ExecutionStatus, states))))
+    name, params = sent[0]
+    plan = custom_plan(connection, storage._connections.statements[name].decode(), params)
+    used = set(re.findall(r"executions_(\w+)", plan))
+    assert used == indexes, plan
 
 
 def test_a_claim_planned_on_a_small_table_stays_fast_when_the_table_has_grown(storage, connection):
