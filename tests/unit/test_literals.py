@@ -2,10 +2,9 @@
 
 import pytest
 
-from butler.ids import new_id
 from butler.storage.postgres import literals
 
-ONE, TWO = new_id(), new_id()
+ONE, TWO = "019a0000-0000-7000-8000-000000000001", "019a0000-0000-7000-8000-000000000002"
 
 
 @pytest.mark.parametrize(
