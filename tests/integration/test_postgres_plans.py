@@ -89,6 +89,16 @@ def sent_by(storage):
     return sent
 
 
+def sent_by_find(storage, query):
+    """The statement of a listing, with its parameters."""
+    sent = []
+    run = storage._connections.run
+    storage._connections.run = lambda name, params: sent.append((name, params)) or run(name, params)
+    storage.find(query)
+    name, params = sent[0]
+    return storage._connections.statements[name].decode(), params
+
+
 def generic_plan(connection, statement, params):
     """The plan that a prepared statement settles on."""
     names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", statement)))
@@ -194,14 +204,25 @@ def test_what_is_not_over_is_listed_by_the_indexes_of_its_states(
         "FROM generate_series(1, 20000) AS n"
     )
     connection.execute("ANALYZE butler.executions")
-    sent = []
-    run = storage._connections.run
-    storage._connections.run = lambda name, params: sent.append((name, params)) or run(name, params)
-    storage.find(ExecutionQuery(status=frozenset(map(ExecutionStatus, states))))
-    name, params = sent[0]
-    plan = custom_plan(connection, storage._connections.statements[name].decode(), params)
+    query = ExecutionQuery(status=frozenset(map(ExecutionStatus, states)))
+    plan = custom_plan(connection, *sent_by_find(storage, query))
     used = set(re.findall(r"executions_(\w+)", plan))
     assert used == indexes, plan
+
+
+def test_a_page_of_many_children_is_read_in_its_order_and_not_sorted(storage, connection):
+    parent = new_id()
+    connection.execute(
+        "INSERT INTO butler.executions "
+        "(id, task, queue, priority, status, max_attempts, run_at, created_at, parent_id) "
+        "SELECT gen_random_uuid(), 'mail', 'default', 'normal', 'succeeded', 3, now(), now(), "
+        "CASE WHEN n %% 8 = 0 THEN %s::uuid END FROM generate_series(1, 20000) AS n",
+        (parent,),
+    )
+    connection.execute("ANALYZE butler.executions")
+    plan = custom_plan(connection, *sent_by_find(storage, ExecutionQuery(parent_id=parent)))
+    assert "executions_parent" in plan, plan
+    assert "Sort" not in plan, plan
 
 
 def test_a_claim_planned_on_a_small_table_stays_fast_when_the_table_has_grown(storage, connection):
