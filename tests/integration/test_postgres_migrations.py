@@ -49,8 +49,8 @@ def test_numbers_of_migrations_are_consecutive_from_one():
 
 def test_two_migrators_at_once_apply_each_file_once(empty_database_url):
     joins = [in_thread(lambda: migrate(empty_database_url)) for _ in range(4)]
-    applied = [join() for join in joins]
-    assert sorted(applied, key=len) == [[], [], [], NAMES]
+    # The lock is of a file: another one may go on where the first has got to.
+    assert sorted(name for join in joins for name in join()) == NAMES
 
 
 def test_a_ledger_lives_in_a_schema_with_an_odd_name(database_url):
