@@ -59,6 +59,7 @@ Co: TypeAlias = Coroutine[Any, Any, T]
 Moves: TypeAlias = list[Moved]
 Lines: TypeAlias = "list[LogLine]"
 Handles: TypeAlias = "list[AsyncHandle[Res]]"
+HandlesOrErrors: TypeAlias = "list[AsyncHandle[Any] | Exception]"
 
 
 class AsyncHandle(Generic[R_co]):
@@ -212,6 +213,11 @@ class AsyncButler:
     async def place(self, orders: Sequence[Order]) -> Handles[Any]:
         """As `Butler.place`."""
         return [AsyncHandle(handle) for handle in await self._call(self.butler.place, orders)]
+
+    async def place_each(self, orders: Sequence[Order]) -> HandlesOrErrors:
+        """As `Butler.place_each`."""
+        replies = await self._call(self.butler.place_each, orders)
+        return [each if isinstance(each, Exception) else AsyncHandle(each) for each in replies]
 
     def handle(self, execution_id: str) -> AsyncHandle[Any]:
         """As `Butler.handle`; nothing is looked up, so nothing is awaited."""

@@ -105,7 +105,7 @@ class Placer(Producer, Operator, Extensible):
 
         What has no unique key, which somebody may hold for a while, is written in one statement.
         """
-        warn_if_loop_blocked("butler.place_each()", awaited="await butler.aio.place(...)")
+        warn_if_loop_blocked("butler.place_each()", awaited="await butler.aio.place_each(...)")
         if self.wraps_enqueues or len(orders) == 1:
             return [self._placed_alone(order) for order in orders]
         replies: dict[int, Handle[Any] | Exception] = {}

@@ -114,14 +114,19 @@ class RqOrders(Service):
             found = [(as_text(raw), score) for raw, score in page]
             new = [id_ for id_, score in found if self._seen.get(id_) != score and is_id(id_)]
             carried_out = self._carry_out(name, new)
+            if carried_out is None:
+                return
             self._seen.update(found)
             # Newest first: behind a page of which all were seen stand only such as were seen too.
             if len(page) < PAGE or not (new or everything):
                 return
             first += PAGE - carried_out
 
-    def _carry_out(self, name: str, ids: list[str]) -> int:
-        """Cancel those that are ours; returns how many have left the scores looked at."""
+    def _carry_out(self, name: str, ids: list[str]) -> int | None:
+        """Cancel those that are ours; returns how many have left the scores looked at.
+
+        None when nothing could be done, because the lease has run out; it may be renewed yet.
+        """
         if not ids:
             return 0
         with wire_errors("look at cancelled jobs"), self._redis.pipeline(transaction=False) as pipe:
@@ -135,8 +140,10 @@ class RqOrders(Service):
             and as_text(ledger) == self._wire.ledger_id
             and as_text(status or b"") == "canceled"
         ]
-        if not ours or self._leader.epoch() is None:
+        if not ours:
             return 0
+        if self._leader.epoch() is None:
+            return None
         moved = self._storage.cancel(ours)
         self._tell_wire(name, moved)
         changed = sum(1 for move in moved if move.changed)

@@ -24,7 +24,8 @@ __all__ = ["butler", "client", "fleet"]
 
 @pytest.fixture
 def leader(butler):
-    leader = Leader(butler.storage, holder="test")
+    # Nobody renews it here.
+    leader = Leader(butler.storage, holder="test", lease_s=300)
     leader.tick(0.0)
     assert leader.epoch() is not None
     return leader
@@ -94,6 +95,24 @@ def test_more_cancels_than_a_page_are_all_heard(butler, client, orders):
     orders.tick(2.0)
     counts = butler.storage.count(ExecutionQuery())
     assert counts == {ExecutionStatus.CANCELLED: 1_100}
+
+
+def test_a_cancel_seen_while_leadership_was_suspended_is_heard_when_it_goes_on(
+    butler, client, orders, leader, monkeypatch
+):
+    handle = butler.enqueue("work", Item())
+    cancel_job(handle.id, connection=client)
+    orders.tick(0.0)
+    late = butler.enqueue("work", Item())
+    cancel_job(late.id, connection=client)
+    # The lease runs out between the look and the act, and the same epoch is renewed.
+    epochs = [leader.epoch(), None]
+    with monkeypatch.context() as patch:
+        patch.setattr(leader, "epoch", lambda: epochs.pop(0))
+        orders.tick(1.0)
+    assert status_of(late) is ExecutionStatus.QUEUED
+    orders.tick(2.0)
+    assert status_of(late) is ExecutionStatus.CANCELLED
 
 
 def test_a_running_execution_that_rq_cancelled_is_told_to_end(butler, client, fleet):

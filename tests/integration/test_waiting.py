@@ -256,10 +256,10 @@ def test_waits_end_while_redis_is_dead_and_hear_it_when_it_is_back(own):
     assert asyncio.run(main()) == [3.0] * 5
     services.redis.start()
     wait_for(lambda: butler.enqueue(nap, Work()).pushed, what="a push", fleet=fleet)
-    handle = butler.enqueue(walk, Work(seconds=4))
+    handle = butler.enqueue(walk, Work(seconds=8))
     seen = [step.kind for step in handle.events(timeout_s=TIMEOUT_S)]
-    # Without being heard, a state a second at most would be seen.
-    assert seen.count(ChangeKind.PROGRESS) >= 6
+    # Without being heard, a state a second at most would be seen; Redis may be found late.
+    assert seen.count(ChangeKind.PROGRESS) > 9
 
 
 def test_a_redis_that_only_hangs_delays_an_end_by_seconds(own):
