@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 
+import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from butler.ids import new_id, new_token
@@ -145,3 +146,9 @@ class LossyProxy:
         for each in sockets:
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
+
+
+def custom_plan(connection, statement, params):
+    cursor = psycopg.ClientCursor(connection)
+    rows = cursor.execute(f"EXPLAIN {statement}", params).fetchall()
+    return "\n".join(line for (line,) in rows)

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from postgres_scenes import add_worker, insert_many, start_many
+from postgres_scenes import add_worker, custom_plan, insert_many, start_many
 
 import butler.storage.postgres
 from butler import lifecycle
-from butler.executions import ErrorRecord, ExecutionStatus
+from butler.executions import ErrorRecord
 from butler.ids import new_id, new_token
 from butler.limiting import make_rule
 from butler.storage.logs import LogLine
@@ -89,16 +89,6 @@ def sent_by(storage):
     return sent
 
 
-def sent_by_find(storage, query):
-    """The statement of a listing, with its parameters."""
-    sent = []
-    run = storage._connections.run
-    storage._connections.run = lambda name, params: sent.append((name, params)) or run(name, params)
-    storage.find(query)
-    name, params = sent[0]
-    return storage._connections.statements[name].decode(), params
-
-
 def generic_plan(connection, statement, params):
     """The plan that a prepared statement settles on."""
     names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", statement)))
@@ -108,12 +98,6 @@ def generic_plan(connection, statement, params):
     given = ", ".join(psycopg.sql.Literal(params[name]).as_string(connection) for name in names)
     rows = connection.execute(f"EXPLAIN EXECUTE hot ({given})").fetchall()
     connection.execute("DEALLOCATE hot")
-    return "\n".join(line for (line,) in rows)
-
-
-def custom_plan(connection, statement, params):
-    cursor = psycopg.ClientCursor(connection)
-    rows = cursor.execute(f"EXPLAIN {statement}", params).fetchall()
     return "\n".join(line for (line,) in rows)
 
 
@@ -183,46 +167,6 @@ def test_what_is_read_for_waits_is_found_by_the_primary_key_alone(
         # A bitmap scan is as good here, where nothing is locked.
         assert set(re.findall(r"executions_\w+", plan)) == {"executions_pkey"}, plan
         assert "Seq Scan on executions" not in plan, plan
-
-
-@pytest.mark.parametrize(
-    ("states", "indexes"),
-    [
-        (("running",), {"running"}),
-        (("queued", "running"), {"queued", "running"}),
-        (("scheduled", "queued", "running", "retrying"), {"due", "queued", "running"}),
-    ],
-)
-def test_what_is_not_over_is_listed_by_the_indexes_of_its_states(
-    states, indexes, storage, connection
-):
-    """With ``= ANY (...)`` none of them was used, and all of a long history was read."""
-    connection.execute(
-        "INSERT INTO butler.executions "
-        "(id, task, queue, priority, status, max_attempts, run_at, created_at) "
-        "SELECT gen_random_uuid(), 'mail', 'default', 'normal', 'succeeded', 3, now(), now() "
-        "FROM generate_series(1, 20000) AS n"
-    )
-    connection.execute("ANALYZE butler.executions")
-    query = ExecutionQuery(status=frozenset(map(ExecutionStatus, states)))
-    plan = custom_plan(connection, *sent_by_find(storage, query))
-    used = set(re.findall(r"executions_(\w+)", plan))
-    assert used == indexes, plan
-
-
-def test_a_page_of_many_children_is_read_in_its_order_and_not_sorted(storage, connection):
-    parent = new_id()
-    connection.execute(
-        "INSERT INTO butler.executions "
-        "(id, task, queue, priority, status, max_attempts, run_at, created_at, parent_id) "
-        "SELECT gen_random_uuid(), 'mail', 'default', 'normal', 'succeeded', 3, now(), now(), "
-        "CASE WHEN n %% 8 = 0 THEN %s::uuid END FROM generate_series(1, 20000) AS n",
-        (parent,),
-    )
-    connection.execute("ANALYZE butler.executions")
-    plan = custom_plan(connection, *sent_by_find(storage, ExecutionQuery(parent_id=parent)))
-    assert "executions_parent" in plan, plan
-    assert "Sort" not in plan, plan
 
 
 def test_a_claim_planned_on_a_small_table_stays_fast_when_the_table_has_grown(storage, connection):
