@@ -104,8 +104,15 @@ def until(condition, timeout_s=30.0):
         time.sleep(0.002)
 
 
+def listener_threads():
+    return {thread for thread in threading.enumerate() if thread.name == "butler-listener"}
+
+
+@pytest.fixture
 def threads():
-    return [thread for thread in threading.enumerate() if thread.name == "butler-listener"]
+    """The threads of this test's listeners; those of others in the process may still idle."""
+    others = listener_threads()
+    return lambda: listener_threads() - others
 
 
 def test_an_end_is_heard_at_once_and_told_with_the_whole_execution(listener, storage, wire):
@@ -155,7 +162,7 @@ def test_what_is_deleted_meanwhile_is_not_found(listener, storage, wire):
         watcher.end.result(30)
 
 
-def test_a_thousand_waits_are_one_thread_and_few_statements(listener, storage):
+def test_a_thousand_waits_are_one_thread_and_few_statements(listener, storage, threads):
     watchers = [EndWatcher(enqueue(storage)) for _ in range(1_000)]
     for watcher in watchers:
         listener.watch(watcher)
@@ -223,7 +230,7 @@ def test_who_waits_no_more_is_told_no_more(listener, storage, wire):
     assert len(gone.told) == told
 
 
-def test_the_thread_ends_when_nobody_waits_and_begins_again(listener, storage, wire):
+def test_the_thread_ends_when_nobody_waits_and_begins_again(listener, storage, wire, threads):
     for _ in range(2):
         watcher = EndWatcher(enqueue(storage))
         listener.watch(watcher)
@@ -283,7 +290,7 @@ def test_a_wait_outlives_an_outage_of_the_ledger(listener, storage, wire):
 
 
 def test_an_error_nobody_expected_reaches_whoever_waits_and_the_next_wait_works(
-    listener, storage, monkeypatch
+    listener, storage, monkeypatch, threads
 ):
     broken = EndWatcher(enqueue(storage))
     with monkeypatch.context() as patch:
@@ -297,7 +304,7 @@ def test_an_error_nobody_expected_reaches_whoever_waits_and_the_next_wait_works(
     watcher.begun.result(30)
 
 
-def test_closing_fails_whoever_waits_and_refuses_the_next(listener, storage):
+def test_closing_fails_whoever_waits_and_refuses_the_next(listener, storage, threads):
     watcher = EndWatcher(enqueue(storage))
     listener.watch(watcher)
     watcher.begun.result(30)
