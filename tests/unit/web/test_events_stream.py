@@ -247,6 +247,9 @@ def test_a_slow_client_is_told_that_it_missed_some_and_gets_the_newest(
 
 
 def test_many_streams_share_one_thread_and_one_subscription(app, butler, token):
+    # Listeners of other tests in this process may still idle.
+    before = set(threading.enumerate())
+
     async def scene():
         async with asyncio.TaskGroup() as group, AsyncExitStack() as stack:
             streams = [
@@ -254,8 +257,10 @@ def test_many_streams_share_one_thread_and_one_subscription(app, butler, token):
             ]
             for each in [group.create_task(until_ready(stream)) for stream in streams]:
                 await each
-            threads = [t.name for t in threading.enumerate() if t.name == "butler-listener"]
-            return threads, butler.redis.pubsub_numpat()
+            began = [t.name for t in set(threading.enumerate()) - before]
+            return [
+                name for name in began if name == "butler-listener"
+            ], butler.redis.pubsub_numpat()
 
     assert asyncio.run(scene()) == (["butler-listener"], 1)
 
