@@ -1,14 +1,17 @@
-"""A fleet of real processes on the session's servers, for tests of the commands."""
+"""What the tests on the session's servers share: the drivers, and a fleet of real processes."""
 
 import os
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
+import redis as redis_driver
 from command_runner import run_butler  # noqa: F401 - a fixture of all these tests
 from fleet import Fleet
 
 from butler import Butler
+from butler.storage.postgres import PostgresStorage
 
 
 @pytest.fixture
@@ -19,6 +22,26 @@ def butler(redis_url, database_url):
         for task in tasks:
             butler.register(task)
         yield butler
+
+
+@pytest.fixture
+def storage(database_url):
+    storage = PostgresStorage(database_url)
+    yield storage
+    storage.close()
+
+
+@pytest.fixture
+def connection(database_url):
+    """One beside the storage's, to look and to meddle."""
+    with psycopg.connect(database_url, autocommit=True, prepare_threshold=None) as connection:
+        yield connection
+
+
+@pytest.fixture
+def redis(redis_url):
+    with redis_driver.Redis.from_url(redis_url) as client:
+        yield client
 
 
 @pytest.fixture

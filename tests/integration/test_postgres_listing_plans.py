@@ -4,27 +4,12 @@ from __future__ import annotations
 
 import re
 
-import psycopg
 import pytest
 from postgres_scenes import custom_plan
 
 from butler.executions import ExecutionStatus
 from butler.ids import new_id
-from butler.storage.postgres import PostgresStorage
 from butler.storage.records import ExecutionQuery
-
-
-@pytest.fixture
-def storage(database_url):
-    storage = PostgresStorage(database_url)
-    yield storage
-    storage.close()
-
-
-@pytest.fixture
-def connection(database_url):
-    with psycopg.connect(database_url, autocommit=True, prepare_threshold=None) as connection:
-        yield connection
 
 
 def sent_by_find(storage, query):

@@ -19,12 +19,6 @@ ODD = 'we"ird %s {schema} 100% ünï'
 
 
 @pytest.fixture
-def connection(database_url):
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        yield connection
-
-
-@pytest.fixture
 def empty_database_url(database_url, connection):
     """The URL of a database without Butler's schema."""
     connection.execute("DROP SCHEMA butler CASCADE")

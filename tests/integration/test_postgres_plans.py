@@ -30,19 +30,6 @@ STATEMENTS = Path(butler.storage.postgres.__file__).parent / "sql"
 HOT = ("claim", "finish_succeeded", "finish", "report_progress", "write_logs", "insert_unique")
 
 
-@pytest.fixture
-def storage(database_url):
-    storage = PostgresStorage(database_url)
-    yield storage
-    storage.close()
-
-
-@pytest.fixture
-def connection(database_url):
-    with psycopg.connect(database_url, autocommit=True, prepare_threshold=None) as connection:
-        yield connection
-
-
 def sent_by(storage):
     """Each hot statement with the parameters that the storage sends for a batch."""
     sent = {}

@@ -4,27 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-import psycopg
-import pytest
-
 from butler.histograms import bucket_of
-from butler.storage.postgres import PostgresStorage
 from butler.storage.stats import MINUTES_KEPT, STATISTICS_KEPT, Span, StatsQuery, Step
 
 A_DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def storage(database_url):
-    storage = PostgresStorage(database_url)
-    yield storage
-    storage.close()
-
-
-@pytest.fixture
-def connection(database_url):
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        yield connection
 
 
 def test_postgres_and_python_sort_durations_into_the_same_buckets(connection):

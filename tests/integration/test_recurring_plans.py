@@ -11,8 +11,6 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "conformance"))
 from recurring_kit import FUTURE, PAST, add, fired, plan
 
-from butler.storage.postgres import PostgresStorage
-
 STATEMENTS = {
     "recurring_pulse": {"recurring_jobs": "recurring_jobs_due"},
     "recurring_due": {"recurring_jobs": "recurring_jobs_due"},
@@ -21,19 +19,6 @@ STATEMENTS = {
     "prune_executions": {"executions": "executions_pkey"},
     "prune_fires": {"recurring_fires": "recurring_fires_recorded"},
 }
-
-
-@pytest.fixture
-def storage(database_url):
-    storage = PostgresStorage(database_url)
-    yield storage
-    storage.close()
-
-
-@pytest.fixture
-def connection(database_url):
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        yield connection
 
 
 def sent_by(storage):

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 
 import pytest
-import redis as redis_driver
 import rq
 from butler_workers.strangers import END_PAGES, PAGE, Strangers
 from rq_app import add
@@ -16,12 +15,6 @@ from butler.queues import QueueWire, WireKeys
 from butler.storage.records import QueueEntry
 
 LEDGER = "11111111-2222-4333-8444-555555555555"
-
-
-@pytest.fixture
-def redis(redis_url):
-    with redis_driver.Redis.from_url(redis_url) as client:
-        yield client
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-import redis as redis_driver
 import rq
 from butler_scheduler.held import read_held
 from butler_workers.strangers import Strangers
@@ -20,12 +19,6 @@ from butler.storage.records import QueueEntry
 from butler.turns import Turns
 
 LEDGER = "11111111-2222-4333-8444-555555555555"
-
-
-@pytest.fixture
-def redis(redis_url):
-    with redis_driver.Redis.from_url(redis_url) as client:
-        yield client
 
 
 @pytest.fixture

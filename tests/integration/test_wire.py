@@ -18,12 +18,6 @@ LEDGER = "11111111-2222-4333-8444-555555555555"
 
 
 @pytest.fixture
-def redis(redis_url):
-    with redis_driver.Redis.from_url(redis_url) as client:
-        yield client
-
-
-@pytest.fixture
 def wire(redis):
     return QueueWire(redis, ledger_id=LEDGER)
 
