@@ -255,7 +255,9 @@ def test_a_key_prefix_keeps_everything_under_it(database_url, tmp_path, tmp_path
 
 
 def test_a_cluster_is_refused_with_the_reason(tmp_path_factory):
-    server = RedisServer(tmp_path_factory.mktemp("cluster"), config="cluster-enabled yes\n")
+    # By default 10,000 above the server's own, which may be more than there are.
+    config = f"cluster-enabled yes\ncluster-port {free_port()}\n"
+    server = RedisServer(tmp_path_factory.mktemp("cluster"), config=config)
     wait_for(server.answers)
     try:
         butler = Butler(f"redis://127.0.0.1:{server.port}/0", "postgresql://x")
