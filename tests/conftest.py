@@ -75,11 +75,11 @@ def databases(services):
 
 @pytest.fixture(scope="session")
 def new_database(databases):
-    """Makes migrated databases without rows, each gone at the end of its ``with``."""
+    """Makes migrated databases without rows, each given back at the end of its ``with``."""
 
     @contextmanager
-    def make():
-        url = databases.take()
+    def make(*, unused=False):
+        url = databases.take(unused=unused)
         yield url
         databases.give_back(url)
 
@@ -87,7 +87,8 @@ def new_database(databases):
 
 
 @pytest.fixture
-def database_url(new_database):
-    """The URL of a migrated database without rows, this test's own; dropped afterwards."""
-    with new_database() as url:
+def database_url(request, new_database):
+    """The URL of a migrated database without rows, this test's own."""
+    unused = request.node.get_closest_marker("unused_ledger") is not None
+    with new_database(unused=unused) as url:
         yield url

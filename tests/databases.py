@@ -25,12 +25,12 @@ class Databases:
         self._wiped = []
         self._wiper = None
 
-    def take(self):
-        """The URL of a database that is as good as new."""
+    def take(self, *, unused=False):
+        """The URL of a database that is as good as new, or that really is."""
         if self._wiper is None:
             self._make_template()
         name = f"test_{next(self._numbers)}"
-        if self._wiped:
+        if self._wiped and not unused:
             self._tell("ALTER DATABASE {} RENAME TO {}", self._wiped.pop(), name)
         else:
             self._tell("CREATE DATABASE {} TEMPLATE {}", name, TEMPLATE)

@@ -11,6 +11,8 @@ from butler.executions import ExecutionStatus
 from butler.ids import new_id
 from butler.storage.records import ExecutionQuery
 
+pytestmark = pytest.mark.unused_ledger
+
 
 def sent_by_find(storage, query):
     """The statement of a listing, with its parameters."""

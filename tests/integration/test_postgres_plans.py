@@ -25,6 +25,8 @@ from butler.storage.monitoring_records import INTERNAL_QUEUE
 from butler.storage.postgres import PostgresStorage
 from butler.storage.records import Claim, ExecutionQuery, ProgressReport
 
+pytestmark = pytest.mark.unused_ledger
+
 BOOM = ErrorRecord(type="ValueError", message="boom")
 STATEMENTS = Path(butler.storage.postgres.__file__).parent / "sql"
 HOT = ("claim", "finish_succeeded", "finish", "report_progress", "write_logs", "insert_unique")
@@ -292,7 +294,7 @@ PICTURES = {
 def full_ledger(new_database):
     """A ledger with a past: nearly all executions are over, and there are statistics."""
     with (
-        new_database() as url,
+        new_database(unused=True) as url,
         psycopg.connect(url, autocommit=True, prepare_threshold=None) as connection,
     ):
         connection.execute(

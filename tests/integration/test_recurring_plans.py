@@ -11,6 +11,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "conformance"))
 from recurring_kit import FUTURE, PAST, add, fired, plan
 
+pytestmark = pytest.mark.unused_ledger
+
+
 STATEMENTS = {
     "recurring_pulse": {"recurring_jobs": "recurring_jobs_due"},
     "recurring_due": {"recurring_jobs": "recurring_jobs_due"},
