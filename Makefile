@@ -43,7 +43,6 @@ check: .venv/dev.stamp ## Lint, types, import layers, file lengths
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/pyright
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python .ci/file_lengths.py
 
