@@ -223,7 +223,10 @@ class Butler(Placer, RecurringOwner, MonitoringOwner):
         """The tasks registered with this Butler, by name; with ``tag`` those that carry it."""
         self.import_tasks()
         defaults = self.settings.task_defaults
-        return [spec.definition(defaults=defaults) for spec in self.registry.with_tag(tag)]
+        return [
+            spec.definition(defaults=defaults, fair_queues=self.fair_by)
+            for spec in self.registry.with_tag(tag)
+        ]
 
     def typed_handle(self, execution_id: str, spec: TaskSpec | None) -> Handle[Any]:
         """The handle of an execution of a known task: its result is of the task's type."""

@@ -67,7 +67,22 @@ def fair_key(fair_by: FairBy | None, request: Any) -> str | None:
     value = fair_by(request) if callable(fair_by) else _field(request, fair_by.split("."))
     if isinstance(value, Enum):
         value = value.value
+    if isinstance(value, bool):
+        value = str(value).lower()  # as JSON has it, and so SQL
     return None if value is None else check_fair_key(str(value))
+
+
+def json_path(fair_by: FairBy | None, request_type: Any, *, by_alias: bool) -> list[str] | None:
+    """Where the named field stands in a request's JSON; None where only code can tell the key."""
+    if not isinstance(fair_by, str):
+        return None
+    path = []
+    for name in fair_by.split("."):
+        field = (getattr(request_type, "model_fields", None) or {}).get(name)
+        request_type = getattr(field, "annotation", None)
+        alias = getattr(field, "serialization_alias", None) if by_alias else None
+        path.append(alias or name)
+    return path
 
 
 def _field(value: Any, path: Iterable[str]) -> Any:

@@ -160,7 +160,7 @@ class Placer(Producer, Operator, Extensible):
         """What is known of a task, by its code or by the ledger; None when nothing is."""
         spec = self._spec_of(task)
         if spec is not None:
-            return spec.definition(defaults=self.settings.task_defaults)
+            return spec.definition(defaults=self.settings.task_defaults, fair_queues=self.fair_by)
         try:
             return self._known.get(task)
         except UnknownTask:

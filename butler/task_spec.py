@@ -11,13 +11,14 @@ import inspect
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 from butler.annotations import resolve_reference
 from butler.calls import call_of_class, call_of_function, call_of_method
 from butler.codec import Codec, ResultCodec
 from butler.errors import DefinitionError
-from butler.fair_keys import check_field
+from butler.fair_keys import check_field, json_path
 from butler.injection.recipes import provided_parameters
 from butler.option_names import unknown_option
 from butler.options import (
@@ -32,6 +33,7 @@ from butler.storage.records import TaskDefinition
 
 if TYPE_CHECKING:
     from butler.context import TaskContext
+    from butler.fair_keys import FairBy
 
 Call = Callable[[Any, "TaskContext"], Any]
 
@@ -77,18 +79,40 @@ class TaskSpec:
         """
         return self.call(request, context)
 
-    def definition(self, *, app: str = "", defaults: TaskDefaults = BUILT_IN) -> TaskDefinition:
-        """The task as the ledger keeps it for those who do not have its code."""
+    def definition(
+        self,
+        *,
+        app: str = "",
+        defaults: TaskDefaults = BUILT_IN,
+        fair_queues: Mapping[str, FairBy] = MappingProxyType({}),
+    ) -> TaskDefinition:
+        """The task as the ledger keeps it for those who do not have its code.
+
+        ``fair_queues`` is what the application says by queue of tasks that have no ``fair_by``.
+        """
         return TaskDefinition(
             name=self.name,
             description=self.description,
             tags=self.options.tags,
             request_schema=self.request.schema(),
             result_schema=self.result.schema(),
-            options=self.options.to_json(defaults),
+            options=self.options.to_json(defaults) | self._fair_paths(fair_queues),
             fingerprint=self.fingerprint,
             app=app,
         )
+
+    def _fair_paths(self, fair_queues: Mapping[str, FairBy]) -> dict[str, Any]:
+        """Where fair keys stand in requests as JSON: for SQL, and only where there are some."""
+        own = self.options.fair_by
+        if own is not None:
+            path = self._fair_path(own)
+            return {} if path is None else {"fair_path": path}
+        paths = {queue: self._fair_path(fair_by) for queue, fair_by in fair_queues.items()}
+        said = {queue: path for queue, path in paths.items() if path is not None}
+        return {"fair_queues": said} if said else {}
+
+    def _fair_path(self, fair_by: FairBy) -> list[str] | None:
+        return json_path(fair_by, self.request_type, by_alias=self.request.by_alias)
 
 
 def spec_of_function(fn: Callable[..., Any], given: Mapping[str, Any]) -> TaskSpec:

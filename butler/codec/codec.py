@@ -142,6 +142,11 @@ class Codec:
         return self._schema
 
     @property
+    def by_alias(self) -> bool:
+        """Whether fields are written by their aliases, where they have some."""
+        return not self._by_name
+
+    @property
     def fingerprint(self) -> str:
         """16 hex characters that change with the schema, the same in every process."""
         return self._fingerprint

@@ -76,7 +76,7 @@ class Declaring:
     """The part of `RecurringJobs` that declares jobs in code and brings them to the ledger."""
 
     _butler: Butler
-    prepared: Callable[[Any, Any], NewExecution]
+    prepared: Callable[..., NewExecution]
 
     def __init__(self) -> None:
         self._declared: dict[str, Declaration] = {}
@@ -140,7 +140,7 @@ class Declaring:
         wanted = {
             said.name: new_definition(
                 said.name,
-                prepared=self.prepared(said.task, said.request),
+                prepared=self._prepared(said),
                 schedule=said.schedule,
                 options=said.options,
                 source=ours,
@@ -200,6 +200,9 @@ class Declaring:
             query = RecurringQuery(source=source, limit=_PAGE, after=page.next_cursor)
             more = page.next_cursor is not None
 
+    def _prepared(self, said: Declaration) -> NewExecution:
+        return self.prepared(said.task, said.request, queue=said.options.get("queue"))
+
     def _create(self, creations: Sequence[RecurringDefinition]) -> list[RecurringDefinition]:
         """Add jobs; those whose names another process has just taken are left to it."""
         created = []
@@ -220,7 +223,7 @@ class Declaring:
                     now=self._storage.now(),
                     schedule=said.schedule,
                     options=_declared_options(said),
-                    prepared=self.prepared(said.task, said.request),
+                    prepared=self._prepared(said),
                 )
                 change = RecurringChange(version=found.version, definition=definition)
                 if self._storage.change_recurring([change])[0]:

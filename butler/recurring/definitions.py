@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from butler.enqueueing import with_fair_key
 from butler.ids import new_id
+from butler.limiting import fair_key_of
 from butler.option_texts import merge_tags
 from butler.recurring.decide import due_at, first_fire
 from butler.recurring.job import schedule_text
@@ -89,24 +91,28 @@ def changed_definition(
 
 
 def execution_of(
-    job: RecurringJob, plan: Plan, *, request: str | None = None, unique_key: str | None = None
+    job: RecurringJob, plan: Plan, *, prepared: NewExecution | None = None
 ) -> NewExecution:
-    """One execution of a job: its options over the task's. ``request`` None is the job's own.
+    """One execution of a job: its options over the task's.
 
-    Raises `InvalidOption` when task and job have too many tags together.
+    ``prepared`` is another request than the job's own, with the keys that code made of it. Raises
+    `InvalidOption` when task and job have too many tags together.
     """
     return NewExecution(
         id=new_id(),
         task=plan.task,
         queue=job.queue or plan.queue,
-        request=request,
+        request=None if prepared is None else prepared.request,
         priority=job.priority or plan.priority,
         max_attempts=job.max_attempts or plan.max_attempts,
         timeout_s=plan.timeout_s if job.timeout_s is None else job.timeout_s,
-        unique_key=unique_key,
+        unique_key=job.unique_key if prepared is None else prepared.unique_key,
         user_id=job.owner,
         tags=merge_tags(plan.tags, job.tags),
         fingerprint=plan.fingerprint,
+        limit_keys=with_fair_key(
+            None, job.fair_key if prepared is None else fair_key_of(prepared.limit_keys)
+        ),
     )
 
 
@@ -115,6 +121,7 @@ def _request_of(prepared: NewExecution) -> dict[str, Any]:
         "task": prepared.task,
         "request": prepared.request,
         "unique_key": prepared.unique_key,
+        "fair_key": fair_key_of(prepared.limit_keys),
         "fingerprint": prepared.fingerprint,
     }
 

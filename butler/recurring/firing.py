@@ -207,7 +207,7 @@ class Firer:
     def _row(self, job: RecurringJob, fire: Fire) -> FireRow:
         if fire.outcome is not FireOutcome.FIRED:
             return _row_of(fire)
-        new = execution_of(job, self._plan_of(job.task), unique_key=job.unique_key)
+        new = execution_of(job, self._plan_of(job.task))
         return FireRow(fire_at=fire.fire_at, outcome=fire.outcome, execution=new)
 
     def _plan_of(self, task: str) -> Plan:

@@ -100,6 +100,7 @@ class RecurringJob:
     owner: str | None
     source: str | None
     unique_key: str | None
+    fair_key: str | None
     fingerprint: str | None
     version: int
     fires: int

@@ -7,6 +7,7 @@ changed and written again until nobody was in between.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, Unpack
 
 from butler.errors import (
@@ -98,12 +99,12 @@ class RecurringJobs(Declaring, BulkSteps):
         `RecurringJobExists`, `UnknownTask`, `TaskNotBound`, `InvalidRequest`, `InvalidOption` and
         `InvalidSchedule`, also for a schedule that would never fire.
         """
-        when = check_schedule(schedule)
+        when, checked = check_schedule(schedule), check_recurring_options(options)
         definition = new_definition(
             check_job_name(name),
-            prepared=self.prepared(task, request),
+            prepared=self.prepared(task, request, queue=checked.get("queue")),
             schedule=when,
-            options=check_recurring_options(options),
+            options=checked,
             source=None,
             now=self._storage.now(),
         )
@@ -178,12 +179,14 @@ class RecurringJobs(Declaring, BulkSteps):
         """
         when = None if schedule is None else check_schedule(schedule)
         checked = check_recurring_options(options)
-        if task is None and not isinstance(request, Unset):
-            task = self.get(job).task
+        # On another queue other keys may take turns.
+        is_moved = "queue" in checked and bool(self._butler.fair_by)
         prepared = None
-        if task is not None:
-            given = self.get(job).request if isinstance(request, Unset) else request
-            prepared = self.prepared(task, given)
+        if task is not None or is_moved or not isinstance(request, Unset):
+            known = self.get(job)
+            given = known.request if isinstance(request, Unset) else request
+            queue = checked.get("queue", known.queue)
+            prepared = self.prepared(task or known.task, given, queue=queue)
             self._announce([prepared.task])
         return self._change(job, version=version, schedule=when, options=checked, prepared=prepared)
 
@@ -214,13 +217,13 @@ class RecurringJobs(Declaring, BulkSteps):
         """
         found = self.get(job)
         plan = self._plan(found.task)
-        text, key = None, found.unique_key
+        prepared = None
         if not isinstance(request, Unset):
-            prepared = self.prepared(found.task, request)
-            text, key = prepared.request, prepared.unique_key
-            # SQL's NULL would stand for the job's own request.
-            text = "null" if text is None else text
-        new = execution_of(found, plan, request=text, unique_key=key)
+            prepared = self.prepared(found.task, request, queue=found.queue)
+            if prepared.request is None:
+                # SQL's NULL would stand for the job's own request.
+                prepared = replace(prepared, request="null")
+        new = execution_of(found, plan, prepared=prepared)
         entries = self._start(found, new)
         pushed = self._butler.pusher.push(entries)
         return Handle(self._butler, new.id, result=plan.result, created=True, pushed=pushed)
@@ -266,9 +269,12 @@ class RecurringJobs(Declaring, BulkSteps):
         found = self.get(job)
         return _upcoming(found, now=now, count=count)
 
-    def prepared(self, task: Any, request: Any) -> NewExecution:
-        """An execution of the task as it would be enqueued: its request checked and encoded."""
-        made, _ = self._prepare(Order(task=task, request=request, options={}))
+    def prepared(self, task: Any, request: Any, *, queue: str | None = None) -> NewExecution:
+        """An execution of the task as it would be enqueued: its request checked and encoded.
+
+        ``queue`` is the task's where it is None; whose turn it is may depend on it.
+        """
+        made, _ = self._prepare(Order(task=task, request=request, options={"queue": queue}))
         return made
 
     def _start(self, job: RecurringJob, new: NewExecution) -> Sequence[QueueEntry]:

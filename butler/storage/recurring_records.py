@@ -21,7 +21,7 @@ class RecurringDefinition:
     """All that is said about a job, and when it fires next; see `RecurringJob` for the fields.
 
     ``due_at`` is when a scheduler has to look at it, None for never. ``keep_request`` leaves the
-    stored request (and its fingerprint and unique key) as it is: JSON read into Python and written
+    stored request (and its fingerprint and keys) as it is: JSON read into Python and written
     again is not always the same.
     """
 
@@ -49,6 +49,7 @@ class RecurringDefinition:
     owner: str | None
     source: str | None
     unique_key: str | None
+    fair_key: str | None
     fingerprint: str | None
     next_fire_at: datetime | None
     due_at: datetime | None

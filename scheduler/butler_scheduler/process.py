@@ -41,6 +41,7 @@ from butler_scheduler.rq_orders import RqOrders
 from butler_scheduler.rq_registries import RqRegistries
 from butler_scheduler.stager import Stager
 from butler_scheduler.stray_hands import StrayHands
+from butler_scheduler.turn_keys import TurnKeys
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -162,7 +163,16 @@ class SchedulerProcess:
         log_event(logger, logging.INFO, "scheduler.started", holder=leader.holder)
         return [
             leader,
-            Stager(storage, wire=wire, leader=leader, guard=guard, clock=clock),
+            Stager(
+                storage,
+                wire=wire,
+                leader=leader,
+                guard=guard,
+                turn_keys=TurnKeys(
+                    storage, registry=self._butler.registry, fair_queues=self._butler.fair_by
+                ),
+                clock=clock,
+            ),
             DefinitionSync(self._butler.recurring.sync, clock=clock),
             Recurring(
                 storage,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from butler.storage.base import Listening, Storage
     from butler_scheduler.clock_guard import ClockGuard
     from butler_scheduler.leader import Leader
+    from butler_scheduler.turn_keys import TurnKeys
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class Stager(Service):
         wire: QueueWire,
         leader: Leader,
         guard: ClockGuard | None = None,
+        turn_keys: TurnKeys | None = None,
         batch: int = MAX_BATCH,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -54,6 +56,7 @@ class Stager(Service):
         self._wire = wire
         self._leader = leader
         self._guard = guard
+        self._turn_keys = turn_keys
         self._batch = batch
         self._listening: Listening | None = None
 
@@ -90,8 +93,9 @@ class Stager(Service):
             entries = self._storage.stage(epoch=epoch, limit=self._batch)
             staged += len(entries)
             if entries:
+                ready = entries if self._turn_keys is None else self._turn_keys.complete(entries)
                 try:
-                    self._wire.push(entries)
+                    self._wire.push(ready)
                 except QueueUnavailable as error:
                     log_event(
                         logger,

@@ -49,6 +49,7 @@ def definition(**options):
         "owner": None,
         "source": None,
         "unique_key": None,
+        "fair_key": None,
         "fingerprint": "f1",
         "next_fire_at": PAST,
         "due_at": PAST,

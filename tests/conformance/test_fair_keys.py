@@ -6,10 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from ledger_driver import eventually, fail, new_execution
+from recurring_kit import add, changed, definition, fire, fired, get, plan
 
 from butler import lifecycle
 from butler.executions import ExecutionStatus
 from butler.limiting import LimitKeys
+from butler.storage.limits import MadeKeys
 
 ACME = LimitKeys(concurrency="c", fair="acme")
 
@@ -75,3 +77,32 @@ def test_what_is_replaced_leaves_by_its_old_key_and_comes_by_the_new_one(storage
     (reply,) = storage.insert([new])
     assert (reply.replaced, reply.status) == (True, ExecutionStatus.QUEUED)
     assert (reply.left.fair_key, reply.entry.fair_key) == ("acme", "globex")
+
+
+def test_a_fire_takes_its_turn_under_its_key(storage):
+    keyed, plain = add(storage), add(storage)
+    keys = LimitKeys(fair="acme")
+    replies = fire(storage, plan(keyed, fired(limit_keys=keys)), plan(plain, fired()))
+    entries = [entry for reply in replies for entry in reply.entries]
+    assert [entry.fair_key for entry in entries] == ["acme", None]
+    assert queued_keys(storage) == {entry.id: entry.fair_key for entry in entries}
+
+
+def test_a_recurring_job_keeps_the_key_of_its_request_as_long_as_the_request(storage):
+    said = add(storage, fair_key="acme")
+    assert get(storage, said).fair_key == "acme"
+    other = definition(id=said.id, fair_key="globex")
+    storage.change_recurring([changed(other, keep_request=True, request=None)])
+    assert get(storage, said).fair_key == "acme"
+    storage.change_recurring([changed(other, version=2)])
+    assert get(storage, said).fair_key == "globex"
+
+
+def test_a_key_that_code_makes_later_is_noted_beside_the_others(storage, ledger):
+    plain, named = ledger.enqueue(), ledger.enqueue(limit_keys=LimitKeys(rate="r"))
+    keyed = ledger.enqueue(limit_keys=ACME)
+    made = LimitKeys(fair="globex")
+    storage.note_limit_keys(
+        [MadeKeys(execution_id=id_, keys=made) for id_ in (plain, named, keyed)]
+    )
+    assert queued_keys(storage) == {plain: "globex", named: "globex", keyed: "acme"}

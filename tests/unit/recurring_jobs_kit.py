@@ -38,6 +38,7 @@ def job(schedule=MINUTELY, **options):
         "owner": None,
         "source": None,
         "unique_key": None,
+        "fair_key": None,
         "fingerprint": None,
         "version": 1,
         "fires": 0,

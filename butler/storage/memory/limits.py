@@ -243,5 +243,6 @@ def _joined(known: LimitKeys, made: LimitKeys) -> LimitKeys:
         known,
         concurrency=known.concurrency or made.concurrency,
         rate=known.rate or made.rate,
-        computed=True,
+        fair=known.fair or made.fair,
+        computed=made.computed,
     )

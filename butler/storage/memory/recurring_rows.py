@@ -68,6 +68,7 @@ class JobRow:
             owner=said.owner,
             source=said.source,
             unique_key=said.unique_key,
+            fair_key=said.fair_key,
             fingerprint=said.fingerprint,
             version=self.version,
             fires=self.fires,
@@ -86,6 +87,7 @@ class JobRow:
                 new,
                 request=old.request,
                 unique_key=old.unique_key,
+                fair_key=old.fair_key,
                 fingerprint=old.fingerprint,
                 keep_request=False,
             )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from butler.errors import InvalidOption
 from butler.ids import new_token
+from butler.limiting import fair_key_of
 from butler.recurring.job import RecurringPage
 from butler.storage.base import MAX_BATCH
 from butler.storage.postgres import literals, recurring_rows, rows
@@ -234,6 +235,7 @@ def _reply(step: RecurringStep, *, done: set[str], written: set[str], held: set[
             attempt=0,
             timeout_s=new.timeout_s,
             created_at=row.fire_at,
+            fair_key=fair_key_of(new.limit_keys),
         )
         for row, new in step.executions()
         if new.id in written

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from butler.storage.recurring_records import FireRow, RecurringStep
 
-JOB_COLUMNS = 32
+JOB_COLUMNS = 33
 _MISFIRE = {str(m): m for m in Misfire}
 _OVERLAP = {str(o): o for o in Overlap}
 _PRIORITY: dict[str | None, Priority | None] = {None: None, **{str(p): p for p in Priority}}
@@ -65,6 +65,7 @@ def job(row: Columns) -> RecurringJob:
         broken_reason=row[29],
         created_at=in_utc(row[30]),
         updated_at=in_utc(row[31]),
+        fair_key=row[32],
     )
 
 
@@ -175,6 +176,8 @@ def _fire_form(row: FireRow) -> dict[str, Any]:
         for name in ("request", "timeout_s", "user_id", "unique_key", "fingerprint"):
             if (value := getattr(new, name)) is not None:
                 form[name] = value
+        if new.limit_keys is not None:
+            form["limit_keys"] = new.limit_keys.to_json()
     return form
 
 

@@ -231,6 +231,10 @@ def _arguments(new: NewExecution) -> dict[str, tuple[str, str | None]]:
         "parent_id": ("uuid", new.parent_id),
         "fingerprint": ("text", new.fingerprint or ""),
         "traceparent": ("text", new.traceparent),
+        "limit_keys": (
+            "jsonb",
+            None if new.limit_keys is None else json.dumps(new.limit_keys.to_json()),
+        ),
     }
 
 

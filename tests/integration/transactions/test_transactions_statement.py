@@ -11,6 +11,7 @@ import asyncpg
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
+from pydantic import BaseModel, Field
 from transaction_scenes import Order, ids, new_butler, rows_of
 
 from butler import Task
@@ -158,9 +159,20 @@ def test_in_memory_there_is_no_statement():
 # The function
 
 
+class Parcel(BaseModel):
+    tenant: str = Field("acme", alias="for")
+    owner: Order = Order(n=7)
+    fragile: bool = True
+
+
 @pytest.fixture
 def announced(butler):
     """The tasks are known to the ledger, as after a worker's start."""
+
+    @butler.task(name="Pack", max_concurrency=2, fair_by="tenant")
+    def pack(request: Parcel) -> str:
+        return request.tenant
+
     butler.storage.register_tasks(butler.tasks())
 
 
@@ -229,6 +241,11 @@ def test_by_hand_an_older_name_means_the_task(butler, connection):
         ("'Ship', user_id => repeat('u', 201)", "user_id must have 1 to 200 characters, got 201"),
         ("'Ship', replace => true", "replace needs a unique_key"),
         ("'Ship', expires_at => now(), run_at => now()", "expires_at must be later than run_at"),
+        ("'Ship', concurrency_key => 'k'", "concurrency_key needs max_concurrency"),
+        ("'Pack', concurrency_key => ''", "concurrency_key must have 1 to 500 characters, got 0"),
+        ("'Pack', concurrency_key => 'queue:q'", 'must not begin with "queue:", got'),
+        ("'Ship', fair_key => repeat('k', 501)", "fair_key must have 1 to 500 characters, got 501"),
+        ("'Pack', '{\"for\": \"\"}'", "fair_key must have 1 to 500 characters, got 0"),
         ("'Ship', tags => array_fill('t'::text, '{51}')", None),
         ("'Ship', request => to_jsonb(repeat('x', 1048576))", "at most 1048576 bytes"),
     ],
@@ -245,7 +262,78 @@ def test_by_hand_what_cannot_be_is_refused_by_name(connection, announced, argume
 def test_the_error_for_an_unknown_task_says_what_is_known(connection, announced):
     with pytest.raises(psycopg.errors.InvalidParameterValue) as caught:
         call(connection, "'Shop'")
-    assert caught.value.diag.message_hint.endswith("Known: Bill, Ship")
+    assert caught.value.diag.message_hint.endswith("Known: Bill, Pack, Ship")
+
+
+# Turns and limits
+
+
+def keys_of(connection, id_):
+    statement = "SELECT limit_keys FROM butler.executions WHERE id = %s"
+    return connection.execute(statement, (id_,)).fetchone()[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "keys"),
+    [
+        ("'Ship', '{\"n\": 1}'", None),
+        ("'Ship', fair_key => 'globex'", {"fair": "globex"}),
+        ("'Pack', '{\"for\": \"globex\"}'", {"fair": "globex"}),
+        ("'Pack', '{\"for\": null}'", None),
+        ("'Pack'", None),
+        ("'Pack', '{\"for\": 5}', fair_key => 'globex'", {"fair": "globex"}),
+        ("'Pack', '{}', concurrency_key => 'dock 1'", {"concurrency": "dock 1"}),
+        ("'Pack', '{\"for\": 5}', concurrency_key => 'd'", {"concurrency": "d", "fair": "5"}),
+        ("'Pack', '{\"for\": 5}', unique_key => 'k'", {"fair": "5"}),
+    ],
+)
+def test_by_hand_keys_are_given_or_read_from_the_request(connection, announced, arguments, keys):
+    assert keys_of(connection, call(connection, arguments)) == keys
+
+
+@pytest.mark.parametrize(
+    ("fair_by", "key"),
+    [("owner.n", "7"), ("fragile", "true"), (lambda parcel: f"for {parcel.tenant}", None)],
+)
+def test_by_hand_a_queue_says_whose_turn_it_is(redis_url, database_url, connection, fair_by, key):
+    butler, *_ = new_butler(redis_url, database_url, fair_by={"packing": fair_by})
+    with butler:
+
+        @butler.task(name="Pack")
+        def pack(request: Parcel) -> str:
+            return request.tenant
+
+        butler.storage.register_tasks(butler.tasks())
+        text = Parcel().model_dump_json(by_alias=True)
+        by_hand, elsewhere = (
+            call(connection, f"'Pack', %s, queue => '{queue}'", text)
+            for queue in ("packing", "default")
+        )
+        coded = pack.enqueue(Parcel(), queue="packing").id
+    found = [keys_of(connection, id_) for id_ in (by_hand, elsewhere, coded)]
+    assert found[:2] == [key and {"fair": key}, None]
+    assert found[2] == {"fair": key or "for acme"}
+
+
+def test_a_statement_has_the_keys_that_code_made(butler, connection):
+    @butler.task(
+        max_concurrency=1,
+        concurrency_key=lambda parcel: f"dock of {parcel.tenant}",
+        fair_by=lambda parcel: parcel.tenant,
+    )
+    def load(request: Parcel) -> None: ...
+
+    made, named = (
+        connection.execute(*load.statement(Parcel(), placeholders="%s", **options)).fetchone()[0]
+        for options in ({}, {"fair_key": "x", "concurrency_key": "dock 1"})
+    )
+    connection.commit()
+    assert keys_of(connection, made) == {
+        "concurrency": "dock of acme",
+        "fair": "acme",
+        "computed": True,
+    }
+    assert keys_of(connection, named) == {"concurrency": "dock 1", "fair": "x", "computed": True}
 
 
 # Traces

@@ -37,6 +37,7 @@ def add_job(scene, name="nightly"):
         owner=None,
         source=None,
         unique_key=None,
+        fair_key=None,
         fingerprint=None,
         next_fire_at=now,
         due_at=now,

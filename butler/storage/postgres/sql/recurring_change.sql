@@ -10,7 +10,8 @@ WITH given AS MATERIALIZED (
         max_concurrency integer, jitter_s double precision, starts_at timestamptz,
         ends_at timestamptz, max_fires integer, queue text, priority text, max_attempts integer,
         timeout_s double precision, tags text[], description text, owner text, source text,
-        unique_key text, fingerprint text, next_fire_at timestamptz, due_at timestamptz
+        unique_key text, fingerprint text, next_fire_at timestamptz, due_at timestamptz,
+        fair_key text
     )
 ),
 locked AS MATERIALIZED (
@@ -47,6 +48,7 @@ SET task = locked.task,
     description = locked.description,
     owner = locked.owner,
     unique_key = CASE WHEN locked.keep_request THEN j.unique_key ELSE locked.unique_key END,
+    fair_key = CASE WHEN locked.keep_request THEN j.fair_key ELSE locked.fair_key END,
     fingerprint = CASE WHEN locked.keep_request THEN j.fingerprint ELSE locked.fingerprint END,
     next_fire_at = locked.next_fire_at,
     due_at = locked.due_at,

@@ -5,7 +5,7 @@ SELECT
     j.catch_up_limit, j.overlap, j.max_concurrency, j.jitter_s, j.starts_at, j.ends_at,
     j.max_fires, j.queue, j.priority, j.max_attempts, j.timeout_s, j.tags, j.description, j.owner,
     j.source, j.unique_key, j.fingerprint, j.version, j.fires, j.next_fire_at, j.last_fire_at,
-    j.broken_reason, j.created_at, j.updated_at,
+    j.broken_reason, j.created_at, j.updated_at, j.fair_key,
     now(), j.due_at, j.unfinished::text[],
     ARRAY(
         SELECT e.id::text

@@ -47,7 +47,8 @@ fire AS MATERIALIZED (
     CROSS JOIN LATERAL jsonb_to_recordset(step.fires) AS f (
         fire_at timestamptz, outcome text, reason text, count integer, manual boolean, id uuid,
         task text, queue text, priority text, request text, max_attempts integer,
-        timeout_s double precision, user_id text, tags text[], unique_key text, fingerprint text
+        timeout_s double precision, user_id text, tags text[], unique_key text, fingerprint text,
+        limit_keys jsonb
     )
 ),
 taken AS (
@@ -93,13 +94,13 @@ recorded AS (
 written AS (
     INSERT INTO {schema}.executions (
         id, task, queue, priority, status, request, max_attempts, timeout_s, user_id, tags,
-        unique_key, fingerprint, run_at, created_at, queued_at
+        unique_key, fingerprint, run_at, created_at, queued_at, limit_keys
     )
     SELECT
         judged.id, judged.task, judged.queue, judged.priority, 'queued',
         coalesce(judged.request::jsonb, judged.job_request), judged.max_attempts,
         judged.timeout_s, judged.user_id, judged.tags, judged.unique_key, judged.fingerprint,
-        least(judged.fire_at, now()), now(), now()
+        least(judged.fire_at, now()), now(), now(), judged.limit_keys
     FROM judged
     WHERE judged.id IS NOT NULL
         AND (judged.id IN (SELECT recorded.execution_id FROM recorded)) IS TRUE
