@@ -84,6 +84,7 @@ class Butler(Placer, RecurringOwner, MonitoringOwner):
         self._clock = clock
         self._backends = Backends(lambda: self.settings, storage=storage, redis=redis, clock=clock)
         self._known = KnownTasks(self._read_definitions, clock=clock)
+        self._recipes = {}
         Extensible.__init__(self, lifespan)
         self.registry = TaskRegistry()
         self.include = Include(include)

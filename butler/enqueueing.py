@@ -144,6 +144,7 @@ class Mould:
     ) -> None:
         user_id = chosen.get("user_id")
         self.plan = plan
+        self.chosen = chosen
         self._unique_key: str | None = chosen.get("unique_key")
         self._concurrency_key: str | None = chosen.get("concurrency_key")
         self._fair_key: str | None = chosen.get("fair_key")

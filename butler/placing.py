@@ -63,6 +63,7 @@ class Placer(Producer, Operator, Extensible):
     registry: TaskRegistry
     fair_by: Mapping[str, FairBy]
     _known: KnownTasks
+    _recipes: dict[str, tuple[TaskSpec, _Recipe]]
 
     @property
     @abstractmethod
@@ -267,25 +268,17 @@ class Placer(Producer, Operator, Extensible):
     ) -> list[tuple[NewExecution, Plan]]:
         # What many orders have in common is looked at once.
         recipes: dict[int, _Recipe] = {}
-        checked: dict[int, dict[str, Any]] = {}
         moulds: dict[tuple[int, int], Mould] = {}
         prepared = []
         for order in orders:
-            task, options = id(order.task), id(order.options)
-            mould = moulds.get((task, options))
+            recipe = recipes.get(id(order.task))
+            if recipe is None:
+                recipe = recipes[id(order.task)] = self._recipe(order.task)
+            mould = moulds.get((id(order.task), id(order.options)))
             if mould is None:
-                if task not in recipes:
-                    recipes[task] = self._recipe(order.task)
-                if options not in checked:
-                    checked[options] = check_enqueue_options(order.options)
-                mould = Mould(
-                    recipes[task].plan,
-                    chosen=checked[options],
-                    parent=parent,
-                    fair_by=self.fair_by,
-                )
-                moulds[task, options] = mould
-            text, request, key, limits = recipes[task].encode(order.request, checked[options])
+                mould = self._mould(recipe, order.options, parent)
+                moulds[id(order.task), id(order.options)] = mould
+            text, request, key, limits = recipe.encode(order.request, mould.chosen)
             made = mould.execution(
                 text,
                 request=request,
@@ -318,15 +311,32 @@ class Placer(Producer, Operator, Extensible):
 
     def _recipe(self, task: Any) -> _Recipe:
         spec = self._spec_of(task)
-        limit = self.settings.max_request_bytes
         if spec is None:
             definition = self._known.get(task, also_known=self.registry.names())
-            return _Recipe(
-                plan=plan_of_definition(definition),
-                encode=partial(_encode_known, self._known, definition, limit),
-            )
-        plan = plan_of_spec(spec, self.settings.task_defaults)
-        return _Recipe(plan=plan, encode=partial(_encode, spec, limit))
+            limit = self.settings.max_request_bytes
+            encode = partial(_encode_known, self._known, definition, limit)
+            return _Recipe(mould=self._plain(plan_of_definition(definition)), encode=encode)
+        # What a task says never changes, so it is put together once; its spec may be replaced.
+        known, recipe = self._recipes.get(spec.name, (None, None))
+        if recipe is None or known is not spec:
+            plan = plan_of_spec(spec, self.settings.task_defaults)
+            encode = partial(_encode, spec, self.settings.max_request_bytes)
+            recipe = _Recipe(mould=self._plain(plan), encode=encode)
+            self._recipes[spec.name] = spec, recipe
+        return recipe
+
+    def _plain(self, plan: Plan) -> Mould:
+        return Mould(plan, chosen={}, parent=None, fair_by=self.fair_by)
+
+    def _mould(self, recipe: _Recipe, options: Mapping[str, Any], parent: Parent | None) -> Mould:
+        if not options and parent is None:
+            return recipe.mould
+        return Mould(
+            recipe.mould.plan,
+            chosen=check_enqueue_options(options),
+            parent=parent,
+            fair_by=self.fair_by,
+        )
 
     def _plan_of(self, task: str) -> Plan:
         spec = self._spec_of(task)
@@ -337,9 +347,12 @@ class Placer(Producer, Operator, Extensible):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Recipe:
-    """How a request of one task becomes the text of a row, is understood, and makes its keys."""
+    """How a request of one task becomes the text of a row, is understood, and makes its keys.
 
-    plan: Plan
+    ``mould`` is that of a call without options.
+    """
+
+    mould: Mould
     encode: Callable[[Any, Mapping[str, Any]], _Encoded]
 
 

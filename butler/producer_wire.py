@@ -4,6 +4,7 @@ An enqueue is a commit and a push, and waiting for the second doubles what the f
 first push after a while is waited for: so a request that enqueues once knows that it is on its
 queue. One that follows within `HURRY_S` of the last is only sent: Redis does it while this process
 prepares and commits the next row, in the order it was sent, also if this process ends meanwhile.
+Such a push is made ready (`prepare`) while its own row is being committed, and then only sent.
 
 What it may cost: nothing that is promised. The row is committed before, so a push that Redis
 refused is found by the reconciler, as one that failed at once is; that it failed is noticed by the
@@ -17,15 +18,17 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from butler.queues import QueueWire, wire_errors
+from butler.resp import command, packed, packed_once
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from redis import Redis
+    from redis.commands.core import Script
 
     from butler.storage.records import QueueEntry
 
@@ -38,21 +41,38 @@ class ProducerWire(QueueWire):
 
     def __init__(self, redis: Redis, *, ledger_id: str) -> None:
         super().__init__(redis, ledger_id=ledger_id)
-        self._late = LateAnswers(redis, script=str(self._push.script))
+        self._late = LateAnswers(redis, script=self._push)
         self._pushed_at = -HURRY_S
 
     def push(self, entries: Sequence[QueueEntry], *, from_hand: str | None = None) -> int:
         """Queue executions; returns how many, or were sent to be."""
-        hurried = time.monotonic() - self._pushed_at < HURRY_S
-        try:
-            if hurried and len(entries) == 1:
-                (entry,) = entries
-                keys, args = self._push_call(entry.queue, entry.priority, entries, from_hand)
-                with wire_errors("push"):
-                    self._late.send(keys, args)
+        if len(entries) == 1 and from_hand is None:
+            send = self.prepare(entries[0])
+            if send is not None:
+                send()
                 return 1
+        try:
             self.settle()
             return super().push(entries, from_hand=from_hand)
+        finally:
+            self._pushed_at = time.monotonic()
+
+    def prepare(self, entry: QueueEntry) -> Callable[[], None] | None:
+        """What sends the push of one execution; None where that shall be waited for.
+
+        Reads the answers that have come, and so raises where an earlier push was refused.
+        """
+        if time.monotonic() - self._pushed_at >= HURRY_S:
+            return None
+        keys, args = self._push_call(entry.queue, entry.priority, [entry], None)
+        with wire_errors("push"):
+            self._late.take_in()
+        return partial(self._send, self._late.packed(keys, args))
+
+    def _send(self, packed_push: bytes) -> None:
+        try:
+            with wire_errors("push"):
+                self._late.send(packed_push)
         finally:
             self._pushed_at = time.monotonic()
 
@@ -75,26 +95,31 @@ class ProducerWire(QueueWire):
 class LateAnswers:
     """Calls of one script over one connection, answered in their order, some time."""
 
-    def __init__(self, redis: Redis, *, script: str) -> None:
+    def __init__(self, redis: Redis, *, script: Script) -> None:
         self._pool = redis.connection_pool
         self._script = script
         self._lock = threading.Lock()
         self._connection: Any = None
-        self._head = b""
         self._owed = 0
 
-    def send(self, keys: Sequence[str], args: Sequence[str | int | bytes]) -> None:
-        """Send one call; raises what an earlier one was answered, if that was an error."""
+    def packed(self, keys: Sequence[str], args: Sequence[str | int | bytes]) -> bytes:
+        """One call of the script, of which the last key is the only one that changes."""
+        same = packed_once("EVALSHA", self._script.sha, len(keys), *keys[:-1])
+        return command(3 + len(keys) + len(args), same, packed(keys[-1], *args))
+
+    def take_in(self) -> None:
+        """Connect, and read the answers that have come; raises the first that is an error."""
         with self._lock, self._or_none():
             if self._connection is None:
                 self._connect()
             while self._owed and (self._owed >= MOST_OWED or self._connection.can_read(0)):
                 self._read()
-            count = 3 + len(keys) + len(args)
-            head = b"*%d\r\n%b%b" % (count, self._head, _packed(len(keys)))
-            # All keys but the last, the job's, are those of the queue.
-            same, job = _packed_all(tuple(keys[:-1])), _packed(keys[-1])
-            call = b"".join((head, same, job, *map(_packed, args)))
+
+    def send(self, call: bytes) -> None:
+        """Send one call."""
+        with self._lock, self._or_none():
+            if self._connection is None:
+                self._connect()
             # A list of parts would be sent, and would wake Redis, part by part.
             self._connection.send_packed_command([call])
             self._owed += 1
@@ -108,9 +133,8 @@ class LateAnswers:
 
     def _connect(self) -> None:
         self._connection = self._pool.get_connection()
-        self._connection.send_command("SCRIPT", "LOAD", self._script)
-        digest = self._connection.read_response()
-        self._head = _packed("EVALSHA") + _packed(digest)
+        self._connection.send_command("SCRIPT", "LOAD", self._script.script)
+        self._connection.read_response()
 
     def _read(self) -> None:
         self._owed -= 1
@@ -127,14 +151,3 @@ class LateAnswers:
                 connection.disconnect()
                 self._pool.release(connection)
             raise
-
-
-@lru_cache(maxsize=256)
-def _packed_all(parts: tuple[str, ...]) -> bytes:
-    return b"".join(map(_packed, parts))
-
-
-def _packed(part: str | int | bytes) -> bytes:
-    """One argument in Redis' protocol; redis-py's own way to write it costs five times as much."""
-    raw = part if isinstance(part, bytes) else str(part).encode()
-    return b"$%d\r\n%b\r\n" % (len(raw), raw)

@@ -10,6 +10,7 @@ producer that exits would lose it, and the ledger already does better.
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from butler.errors import QueueUnavailable
@@ -46,6 +47,15 @@ class Pusher:
         """Put executions on their queues; whether it was done."""
         return self._tell("push", lambda: self._wire.push(entries), len(entries))
 
+    def prepare(self, entry: QueueEntry) -> Callable[[], bool] | None:
+        """What pushes one execution, made ready while its row is committed; None: use `push`."""
+        try:
+            send = self._wire.prepare(entry)
+        except QueueUnavailable as error:
+            self._rest("push", 1, error)
+            return None
+        return None if send is None else partial(self._tell, "push", send, 1)
+
     def withdraw(self, entries: Sequence[QueueEntry]) -> bool:
         """Take cancelled executions off their queues; whether it was done."""
         return self._tell("withdraw", lambda: self._wire.withdraw(entries), len(entries))
@@ -66,10 +76,11 @@ class Pusher:
         try:
             call()
         except QueueUnavailable as error:
-            self._rests_until = self._clock.monotonic() + self._rest_s
-            log_event(
-                _log, logging.WARNING, "redis_skipped", step=step, executions=count, error=error
-            )
+            self._rest(step, count, error)
             return False
         self._rests_until = None
         return True
+
+    def _rest(self, step: str, count: int, error: QueueUnavailable) -> None:
+        self._rests_until = self._clock.monotonic() + self._rest_s
+        log_event(_log, logging.WARNING, "redis_skipped", step=step, executions=count, error=error)

@@ -27,7 +27,7 @@ from butler.errors import QueueUnavailable
 from butler.executions import Priority
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from redis import Redis
     from redis.commands.core import Script
@@ -193,6 +193,10 @@ class QueueWire:
             with wire_errors("push"):
                 pushed += self._push_list(queue, priority, batch, from_hand)
         return pushed
+
+    def prepare(self, entry: QueueEntry) -> Callable[[], None] | None:  # noqa: ARG002
+        """What sends the push of one execution, made ready before its time; here None."""
+        return None
 
     def withdraw(self, entries: Sequence[QueueEntry]) -> None:
         """Take cancelled executions off their lists; their hashes say canceled for a day."""

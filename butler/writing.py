@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, TypeGuard
 
 from butler.errors import ButlerError, InvalidOption, TransactionRefused
 from butler.executions import ExecutionStatus
 from butler.limiting import fair_key_of
 from butler.record import record
-from butler.storage.base import MAX_BATCH, Transactional
+from butler.storage.base import MAX_BATCH, Overlapping, Transactional
 from butler.storage.records import QueueEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Future
     from datetime import datetime
 
@@ -50,6 +51,8 @@ def write_and_push(
     Of many chunks one is written while the one before it is pushed. An error after the first chunk
     carries a note saying how many executions are written.
     """
+    if len(executions) == 1 and _overlaps(storage) and not pusher.resting:
+        return [_write_one(executions[0], storage=storage, pusher=pusher, clock=clock)]
     chunks = list(_chunks(executions))
     if len(chunks) == 1:
         return _push(chunks[0], _write(chunks[0], storage, pusher), pusher=pusher, clock=clock)
@@ -65,6 +68,31 @@ def write_and_push(
                 raise
             pushes.append(thread.submit(_push, chunk, inserted, pusher=pusher, clock=clock))
     return [enqueued for push in pushes for enqueued in push.result()]
+
+
+def _write_one(
+    execution: NewExecution, *, storage: Overlapping, pusher: Pusher, clock: Clock
+) -> Enqueued:
+    """The push is made ready while the row is committed, and sent when it is."""
+    push: Callable[[], bool] | None = None
+
+    def prepare() -> None:
+        nonlocal push
+        push = pusher.prepare(_entry(execution, now=clock.now()))
+
+    row = storage.insert_meanwhile(execution, prepare)
+    if push is not None and _is_new(row):
+        return _enqueued(row, pushed=push())
+    return _push([execution], [row], pusher=pusher, clock=clock)[0]
+
+
+def _overlaps(storage: Storage) -> TypeGuard[Overlapping]:
+    return _is_overlapping(type(storage))
+
+
+@cache
+def _is_overlapping(kind: type) -> bool:
+    return issubclass(kind, Overlapping)
 
 
 def _write(chunk: Sequence[NewExecution], storage: Storage, pusher: Pusher) -> Sequence[Inserted]:
@@ -144,7 +172,11 @@ def _enqueued(row: Inserted, *, pushed: bool, transaction_id: str | None = None)
 def _needs_push(row: Inserted) -> bool:
     if row.replaced:
         return row.entry is not None and (row.left is None or _has_moved(row))
-    return row.created and row.status is ExecutionStatus.QUEUED
+    return _is_new(row)
+
+
+def _is_new(row: Inserted) -> bool:
+    return row.created and row.status is ExecutionStatus.QUEUED and not row.replaced
 
 
 def _has_moved(row: Inserted) -> bool:

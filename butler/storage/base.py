@@ -278,6 +278,21 @@ class Transactional(Protocol):
         ...
 
 
+@runtime_checkable
+class Overlapping(Protocol):
+    """What a ledger in another process can do besides: leave its caller the time it takes."""
+
+    def insert_meanwhile(
+        self, execution: NewExecution, meanwhile: Callable[[], object]
+    ) -> Inserted:
+        """`Storage.insert` of one execution, with a call made while that is being committed.
+
+        ``meanwhile`` is called once at most, before anybody knows what becomes of the row, and
+        raises nothing. Where there is nothing to wait for, it is not called.
+        """
+        ...
+
+
 class Caller(Protocol):
     """Somebody's connection, in the transaction that is open there; ``raw`` is the driver's own."""
 

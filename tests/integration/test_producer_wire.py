@@ -59,8 +59,8 @@ def test_a_withdrawal_does_not_overtake_the_push_before_it(redis, wire):
 
 @pytest.mark.parametrize("broken", ["refused", "cut off"])
 def test_an_error_is_told_once_and_the_next_call_has_a_new_connection(redis, broken):
-    pushes = LateAnswers(clone_redis(redis, timeout_s=5), script=COUNT)
-    pushes.send(["count"], [])
+    pushes = LateAnswers(clone_redis(redis, timeout_s=5), script=redis.register_script(COUNT))
+    pushes.send(pushes.packed(["count"], []))
     if broken == "refused":
         redis.set("count", "no number")
     else:
@@ -85,7 +85,8 @@ def test_what_redis_did_not_take_is_said_to_the_pusher(redis, wire):
 
 
 def send_and_settle(pushes):
-    pushes.send(["count"], [])
+    pushes.take_in()
+    pushes.send(pushes.packed(["count"], []))
     pushes.settle()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from butler.storage.postgres import literals
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from butler.storage.records import NewExecution
 
 
-def one_row(new: NewExecution) -> dict[str, Any]:
+def one_row(new: NewExecution) -> dict[str, str | None]:
     """What insert_now and replace have in common."""
     return {
         "id": new.id,
@@ -33,7 +33,7 @@ def one_row(new: NewExecution) -> dict[str, Any]:
     }
 
 
-def replacement(new: NewExecution) -> dict[str, Any]:
+def replacement(new: NewExecution) -> dict[str, str | None]:
     """What replace needs besides the holder."""
     run_at, expires_at = new.run_at, new.expires_at
     return one_row(new) | {

@@ -25,19 +25,21 @@ import os
 import threading
 import time
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from butler.errors import SchemaOutdated, StorageUnavailable
 from butler.storage.postgres.statements import Statements
 from butler.storage.postgres.url import connect_options, described, redacted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import psycopg
     from psycopg_pool import ConnectionPool
 
     from butler.storage.postgres.driver import LedgerConnection
+
+_Answer = TypeVar("_Answer")
 
 logger = logging.getLogger("butler.storage")
 
@@ -90,6 +92,38 @@ class PostgresConnections:
         Raises psycopg's error for a value that cannot be stored, `SchemaOutdated`, `ReplyLost` and
         `StorageUnavailable`.
         """
+
+        def ask(connection: LedgerConnection) -> list[tuple[Any, ...]]:
+            prepare = hot and self._prepared
+            cursor = connection.execute(self.statements[name], params, prepare=prepare)
+            # Asking for the result costs less than for its description.
+            returned = cursor.pgresult is not None and cursor.pgresult.nfields > 0
+            return cursor.fetchall() if returned else [()] * cursor.rowcount
+
+        return self._repeated(name, ask)
+
+    def write(
+        self,
+        name: str,
+        params: Mapping[str, str | None],
+        *,
+        meanwhile: Callable[[], object] | None = None,
+    ) -> int:
+        """How many rows one statement wrote that returns none; raises what `run` does.
+
+        ``meanwhile`` is called while the server is at it, the first time it is tried.
+        """
+        statement = self.statements.numbered(name)
+        first = [meanwhile]
+
+        def write(connection: LedgerConnection) -> int:
+            call = first.pop() if first else None
+            return connection.write(statement, params, prepare=self._prepared, meanwhile=call)
+
+        return self._repeated(name, write)
+
+    def _repeated(self, name: str, statement: Callable[[LedgerConnection], _Answer]) -> _Answer:
+        """What a statement answers, once it does."""
         deadline = time.monotonic() + self._timeout_s
         pause_s = _FIRST_PAUSE_S
         sent = False
@@ -97,11 +131,7 @@ class PostgresConnections:
             connection, pool = self._checkout(deadline, sent=sent)
             try:
                 connection.deadline = deadline
-                prepare = hot and self._prepared
-                cursor = connection.execute(self.statements[name], params, prepare=prepare)
-                # Asking for the result costs less than for its description.
-                returned = cursor.pgresult is not None and cursor.pgresult.nfields > 0
-                return cursor.fetchall() if returned else [()] * cursor.rowcount
+                return statement(connection)
             except Exception as error:
                 lost = self._settle(error, connection, name=name)
                 sent = sent or lost

@@ -18,7 +18,7 @@ from butler.storage.records import Inserted
 from butler.storage.values import check_insertable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from butler.storage.postgres.connections import PostgresConnections
     from butler.storage.records import NewExecution
@@ -31,23 +31,34 @@ class PostgresInserts:
         self._connections = connections
         self._unique = UniqueInserts(connections, wait_s=unique_wait_s)
 
-    def insert(self, executions: Sequence[NewExecution]) -> list[Inserted]:
-        """One reply each, in order; `EnqueueUnknown` when it could not be found out."""
+    def insert(
+        self,
+        executions: Sequence[NewExecution],
+        *,
+        meanwhile: Callable[[], object] | None = None,
+    ) -> list[Inserted]:
+        """One reply each, in order; `EnqueueUnknown` when it could not be found out.
+
+        ``meanwhile`` is called, once at most, while a single plain row is committed.
+        """
         if not executions:
             return []
         _check_ids(executions)
         try:
-            return self._insert(executions)
+            return self._insert(executions, meanwhile)
         except ReplyLost as lost:
             raise EnqueueUnknown([new.id for new in executions]) from lost
         except Exception as error:
             explain_refusal(error, executions)
             raise
 
-    def _insert(self, executions: Sequence[NewExecution]) -> list[Inserted]:
+    def _insert(
+        self, executions: Sequence[NewExecution], meanwhile: Callable[[], object] | None
+    ) -> list[Inserted]:
         if len(executions) == 1 and _is_plain(executions[0]):
             id_ = executions[0].id
-            if self._connections.run("insert_now", one_row(executions[0]), hot=True):
+            row = one_row(executions[0])
+            if self._connections.write("insert_now", row, meanwhile=meanwhile):
                 return [Inserted(id=id_, created=True, status=ExecutionStatus.QUEUED)]
             replies: dict[str, Inserted] = {}
         elif any(new.unique_key is not None for new in executions):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
@@ -10,6 +11,7 @@ from butler.errors import SettingsError
 
 _LONGEST_IDENTIFIER_BYTES = 63
 _PART = re.compile(r"\{(filters_\w+)\}")
+_NAMED = re.compile(r"%\((\w+)\)s|%%")
 
 
 def quoted_schema(schema: str) -> str:
@@ -23,12 +25,22 @@ def quoted_schema(schema: str) -> str:
     return '"' + schema.replace('"', '""') + '"'
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberedStatement:
+    """A statement as the server takes it: ``$1`` for the first of ``parameters``, and so on."""
+
+    name: bytes
+    text: bytes
+    parameters: tuple[str, ...]
+
+
 class Statements:
     """The statements of one schema, by file name."""
 
     def __init__(self, schema: str) -> None:
         self._schema = quoted_schema(schema).replace("%", "%%")
         self._loaded: dict[str, bytes] = {}
+        self._numbered: dict[str, NumberedStatement] = {}
 
     def __getitem__(self, name: str) -> bytes:
         """The statement in ``sql/<name>.sql``."""
@@ -36,6 +48,24 @@ class Statements:
         if statement is None:
             statement = source(name).replace("{schema}", self._schema).encode()
             self._loaded[name] = statement
+        return statement
+
+    def numbered(self, name: str) -> NumberedStatement:
+        """The same statement for libpq, which knows nothing of psycopg's placeholders."""
+        statement = self._numbered.get(name)
+        if statement is None:
+            numbers: dict[str, int] = {}
+
+            def place(found: re.Match[str]) -> str:
+                if found[1] is None:
+                    return "%"
+                return f"${numbers.setdefault(found[1], len(numbers) + 1)}"
+
+            text = _NAMED.sub(place, self[name].decode())
+            statement = NumberedStatement(
+                name=f"butler_{name}".encode(), text=text.encode(), parameters=tuple(numbers)
+            )
+            self._numbered[name] = statement
         return statement
 
 

@@ -174,6 +174,12 @@ class PostgresStorage(
         _check_batch(executions)
         return self._inserts.insert(executions)
 
+    def insert_meanwhile(
+        self, execution: NewExecution, meanwhile: Callable[[], object]
+    ) -> Inserted:
+        """`insert` one, with a call made while Postgres commits it, if it is a plain one."""
+        return self._inserts.insert([execution], meanwhile=meanwhile)[0]
+
     def insert_within(self, executions: Sequence[NewExecution], caller: Caller) -> InsertedWithin:
         """Write executions as scheduled, in the caller's own transaction."""
         _check_batch(executions)

@@ -1,0 +1,110 @@
+"""One execution's push is made ready while its row is committed, and sent only when it is."""
+
+import pytest
+
+from butler.clock import SYSTEM_CLOCK
+from butler.errors import QueueUnavailable, StorageUnavailable
+from butler.ids import new_id
+from butler.pushing import Pusher
+from butler.storage.memory import MemoryStorage
+from butler.storage.records import NewExecution
+from butler.writing import write_and_push
+
+
+class Ledger(MemoryStorage):
+    """A ledger that leaves its caller time, and may vanish in it."""
+
+    vanishes = False
+
+    def __init__(self, steps):
+        super().__init__()
+        self.steps = steps
+
+    def insert_meanwhile(self, execution, meanwhile):
+        meanwhile()
+        if self.vanishes:
+            raise StorageUnavailable("gone")
+        self.steps.append("committed")
+        return self.insert([execution])[0]
+
+
+class Wire:
+    """Queues that are far away; ``refuses`` is an earlier push that Redis did not take."""
+
+    refuses = False
+    waits = False
+
+    def __init__(self, steps):
+        self.steps = steps
+
+    def prepare(self, entry):
+        self.steps.append("prepared")
+        if self.refuses:
+            raise QueueUnavailable("out of memory")
+        return None if self.waits else lambda: self.steps.append(f"sent {entry.id}")
+
+    def push(self, entries):
+        self.steps += [f"pushed {entry.id}" for entry in entries]
+
+
+@pytest.fixture
+def steps():
+    return []
+
+
+@pytest.fixture
+def ledger(steps):
+    return Ledger(steps)
+
+
+@pytest.fixture
+def wire(steps):
+    return Wire(steps)
+
+
+@pytest.fixture
+def write(ledger, wire):
+    pusher = Pusher(wire, clock=SYSTEM_CLOCK)
+
+    def write(execution):
+        return write_and_push([execution], storage=ledger, pusher=pusher, clock=SYSTEM_CLOCK)[0]
+
+    return write
+
+
+def new(**options):
+    return NewExecution(id=new_id(), task="noop", queue="mail", request=None, **options)
+
+
+def test_the_push_is_ready_before_the_commit_and_sent_after_it(write, steps):
+    execution = new()
+    assert write(execution).pushed
+    assert steps == ["prepared", "committed", f"sent {execution.id}"]
+
+
+def test_a_row_whose_commit_failed_is_not_pushed(write, ledger, steps):
+    ledger.vanishes = True
+    with pytest.raises(StorageUnavailable):
+        write(new())
+    assert steps == ["prepared"]
+
+
+def test_what_is_not_due_is_not_sent_although_it_was_made_ready(write, steps):
+    assert not write(new(delay_s=60)).pushed
+    assert steps == ["prepared", "committed"]
+
+
+def test_a_push_that_is_waited_for_comes_after_the_commit(write, wire, steps):
+    wire.waits = True
+    execution = new()
+    assert write(execution).pushed
+    assert steps == ["prepared", "committed", f"pushed {execution.id}"]
+
+
+def test_an_earlier_push_that_was_refused_leaves_the_rest_to_the_scheduler(write, wire, ledger):
+    wire.refuses = True
+    first, second = new(), new()
+    assert not write(first).pushed
+    assert not write(second).pushed
+    # The first is found by the reconciler, the second by the stager.
+    assert [ledger.get(each.id).status for each in (first, second)] == ["queued", "scheduled"]
