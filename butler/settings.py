@@ -185,7 +185,8 @@ class Settings(BaseSettings):
     # Workers and schedulers
 
     queues: QueueNames = Field(
-        DEFAULT_QUEUE, description="the queues to serve, first before second"
+        DEFAULT_QUEUE,
+        description="the queues to serve, first before second; `*` for those of all tasks",
     )
     processes: int | None = Field(
         None, ge=1, le=256, description="worker processes; without it, the CPUs it may use"
@@ -300,11 +301,6 @@ class Settings(BaseSettings):
     def task_defaults(self) -> TaskDefaults:
         """What holds for tasks that do not say it themselves."""
         return TaskDefaults(max_attempts=self.max_attempts, timeout_s=self.task_timeout_s)
-
-    @property
-    def queue_names(self) -> tuple[str, ...]:
-        """`queues`, one by one."""
-        return tuple(self.queues.split(","))
 
     @classmethod
     def settings_customise_sources(

@@ -16,8 +16,10 @@ from butler.dev.processes import DRAIN_S, DevProcess
 from butler.dev.session import DevSession
 from butler.dev.sources import Sources
 from butler.setting_sources import variable_of
+from butler.setting_types import EVERY_QUEUE
 
 if TYPE_CHECKING:
+    from butler.embedded import EmbeddedServices
     from butler.settings import Settings
 
 EPILOG = """\b
@@ -35,7 +37,12 @@ Exit codes:
 
 @click.command(epilog=EPILOG)
 @app_options
-@setting_option("--queues", setting="queues", metavar="A,B")
+@setting_option(
+    "--queues",
+    setting="queues",
+    metavar="A,B",
+    about="The queues to serve.  [BUTLER_QUEUES; default: those of all tasks]",
+)
 @setting_option("--concurrency", setting="concurrency")
 @click.option(
     "--data",
@@ -47,9 +54,10 @@ Exit codes:
 def command(*, data: str, **_: object) -> None:
     """Run Redis, PostgreSQL, a worker and a scheduler, for development.
 
-    The worker starts anew whenever a Python file below the app's folder changes. A server whose URL
-    is set is used as it is; for the others those of the extra `embedded` are started, without
-    anything to be installed on the system.
+    Worker and scheduler start anew whenever a Python file below the app's folder changes; the
+    recurring jobs of the code are declared then, too. A server whose URL is set is used as it is;
+    for the others those of the extra `embedded` are started, without anything to be installed on
+    the system.
     """
     # Before anything is started, so that a signal finds a way out at any time.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -59,20 +67,27 @@ def command(*, data: str, **_: object) -> None:
             "no app: pass --app MODULE:NAME, set BUTLER_APP, or write app = ... into butler.toml"
         )
     with ExitStack() as stack:
-        urls = _urls(settings, Path(data), stack)
+        services = _services(settings, Path(data), stack)
+        urls = _urls(settings, services)
         _migrate(urls, settings)
-        _session(settings, urls).run()
+        _session(settings, urls, services).run()
     say("ended")
 
 
-def _urls(settings: Settings, data: Path, stack: ExitStack) -> dict[str, str]:
-    """Variables for the processes: where each server is; starts those that are nowhere."""
+def _services(settings: Settings, data: Path, stack: ExitStack) -> EmbeddedServices | None:
+    """Servers of our own, running; None when each is somewhere already."""
+    if settings.redis_url is not None and settings.database_url is not None:
+        return None
+    from butler.embedded import EmbeddedServices
+
+    return stack.enter_context(EmbeddedServices(data))
+
+
+def _urls(settings: Settings, services: EmbeddedServices | None) -> dict[str, str]:
+    """Variables for the processes: where each server is."""
     known = {"redis_url": settings.redis_url, "database_url": settings.database_url}
     found = {name: url.get_secret_value() for name, url in known.items() if url is not None}
-    if len(found) < len(known):
-        from butler.embedded import EmbeddedServices
-
-        services = stack.enter_context(EmbeddedServices(data))
+    if services is not None:
         started = {"redis_url": services.redis_url, "database_url": services.database_url}
         say("running; Ctrl-C ends it. For your own processes and other terminals:")
         for name in sorted(started.keys() - found.keys()):
@@ -88,20 +103,25 @@ def _migrate(urls: dict[str, str], settings: Settings) -> None:
         say(f"applied {name}")
 
 
-def _session(settings: Settings, urls: dict[str, str]) -> DevSession:
+def _session(
+    settings: Settings, urls: dict[str, str], services: EmbeddedServices | None
+) -> DevSession:
     folder = Path(settings.app_dir or ".").resolve()
     options = ["--app", str(settings.app), "--app-dir", str(folder)]
     worker = [*options, "--processes", "1", "--drain-timeout", f"{DRAIN_S:g}"]
-    for name in ("queues", "concurrency"):
-        if name in given_settings():
-            worker += [f"--{name}", str(given_settings()[name])]
-    scheduler = ["--log-level", "warning"]
+    if "concurrency" in given_settings():
+        worker += ["--concurrency", str(given_settings()["concurrency"])]
+    queues = settings.queues if "queues" in settings.model_fields_set else EVERY_QUEUE
+    scheduler = [*options, "--log-level", "warning"]
     if settings.http_port is not None:
         # That port is the worker's.
         scheduler += ["--http-port", "0"]
     session = DevSession(
-        DevProcess("butler_workers", worker, urls),
-        DevProcess("butler_scheduler", scheduler, urls),
+        {
+            "worker": DevProcess("butler_workers", [*worker, "--queues", queues], urls),
+            "scheduler": DevProcess("butler_scheduler", scheduler, urls),
+        },
+        servers=[services.redis, services.postgres] if services else [],
         sources=Sources(folder),
         say=lambda text: say(f"butler dev: {printable(text)}"),
     )

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from pydantic.fields import FieldInfo
 
+# `-h` too, of every command.
+HELP = {"help_option_names": ["-h", "--help"]}
+
 Command = TypeVar("Command", bound="Callable[..., Any]")
 
 
@@ -38,12 +41,16 @@ class SettingOption(click.Option):
 
 
 def setting_option(
-    flag: str, *, setting: str, metavar: str | None = None
+    flag: str, *, setting: str, metavar: str | None = None, about: str | None = None
 ) -> Callable[[Command], Command]:
-    """An option over a setting; the command gets it under the setting's name, None if not given."""
+    """An option over a setting; the command gets it under the setting's name, None if not given.
+
+    ``about`` is its help where the setting's own does not fit the command.
+    """
     is_number = Settings.model_fields[setting].annotation in {int, int | None}
     metavar = metavar or ("N" if is_number else None)
-    return click.option(flag, setting, cls=SettingOption, setting=setting, metavar=metavar)
+    own = {} if about is None else {"help": about}
+    return click.option(flag, setting, cls=SettingOption, setting=setting, metavar=metavar, **own)
 
 
 def given_settings() -> dict[str, Any]:

@@ -13,7 +13,13 @@ import click
 
 from butler.app import Butler
 from butler.app_loading import load_app
-from butler.cli.options import app_options, command_settings, given_settings, setting_option
+from butler.cli.options import (
+    HELP,
+    app_options,
+    command_settings,
+    given_settings,
+    setting_option,
+)
 from butler.errors import AppNotFound, ButlerError, SchemaOutdated, SettingsError
 from butler.log import configure_logging
 from butler.monitoring.probes import ProbeServer
@@ -42,7 +48,7 @@ Exit codes:
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(epilog=EPILOG, context_settings=HELP)
 @app_options
 @setting_option("--http-port", setting="http_port", metavar="PORT")
 @setting_option("--http-host", setting="http_host", metavar="ADDRESS")

@@ -18,11 +18,12 @@ from butler.dev.sources import Sources
 
 BIN = Path(sys.executable).parent
 APP = """
-from butler import Butler
+from butler import Butler, Interval
 
 butler = Butler()
 
-@butler.task
+@butler.recurring(Interval(3600))
+@butler.task(queue="answers")
 def answer() -> int:
     return {number}
 """
@@ -75,12 +76,15 @@ def test_dev_runs_everything_follows_the_code_and_leaves_nothing_behind(folder):
             assert butler.enqueue("answer").result(timeout_s=30) == 1
             # Only the scheduler makes it run.
             assert butler.enqueue("answer", delay_s=0.2).result(timeout_s=30) == 1
+            assert [job.name for job in butler.recurring.list().jobs] == ["answer"]
+            os.kill(redis_pid(butler), signal.SIGKILL)
+            dev.wait_for("redis ended: starting it again")
             (folder / "shop.py").write_text("not python")
             dev.wait_for("the worker ended with 1; it starts again when a file changes")
             (folder / "shop.py").write_text(APP.format(number=22))
             dev.wait_for("worker.started", times=2)
             assert butler.enqueue("answer").result(timeout_s=30) == 22
-        assert "shop.py changed: restarting the worker" in dev.text()
+        assert "shop.py changed: restarting worker and scheduler" in dev.text()
     finally:
         code = dev.end()
     assert code == 0
@@ -101,6 +105,10 @@ def test_dev_uses_servers_that_are_named_and_starts_none(folder, redis_url, data
     finally:
         assert dev.end() == 0
     assert not (folder / ".butler").exists()
+
+
+def redis_pid(butler):
+    return int(butler.redis.info("server")["process_id"])
 
 
 def processes_of(folder):
@@ -152,6 +160,16 @@ class FakeProcess:
         self.ends += 1
 
 
+class FakeServer:
+    name = "redis"
+    pid = 7
+    starts = 0
+
+    def start(self):
+        self.starts += 1
+        self.pid = 8
+
+
 class ScriptedChanges:
     """What changed at each look; stops the session after the last."""
 
@@ -166,47 +184,41 @@ class ScriptedChanges:
         return look() or [] if callable(look) else look
 
 
-def run_session(*looks, worker, scheduler, monkeypatch):
+def run_session(*looks, monkeypatch, servers=(), **processes):
     monkeypatch.setattr("butler.dev.session.LOOK_EVERY_S", 0)
     said = []
     changes = ScriptedChanges(*looks)
-    changes.session = DevSession(worker, scheduler, sources=changes, say=said.append)
+    changes.session = DevSession(processes, servers=servers, sources=changes, say=said.append)
     changes.session.run()
     return said
 
 
-def test_a_worker_that_ended_is_told_once_and_waits_for_a_change(monkeypatch):
-    worker, scheduler = FakeProcess(), FakeProcess()
+@pytest.mark.parametrize("name", ["worker", "scheduler"])
+def test_what_ended_is_told_once_and_waits_for_a_change(name, monkeypatch):
+    processes = {"worker": FakeProcess(), "scheduler": FakeProcess()}
 
     def die():
-        worker.ended_with = 3
+        processes[name].ended_with = 3
 
-    said = run_session(
-        die, [], [], ["a.py"], [], worker=worker, scheduler=scheduler, monkeypatch=monkeypatch
-    )
+    said = run_session(die, [], [], ["a.py"], [], monkeypatch=monkeypatch, **processes)
     assert said == [
-        "the worker ended with 3; it starts again when a file changes",
-        "a.py changed: restarting the worker",
+        f"the {name} ended with 3; it starts again when a file changes",
+        "a.py changed: restarting worker and scheduler",
     ]
-    assert (worker.starts, scheduler.starts) == (2, 1)
+    assert [process.starts for process in processes.values()] == [2, 2]
 
 
-def test_a_scheduler_that_ended_is_started_again(monkeypatch):
-    worker, scheduler = FakeProcess(), FakeProcess()
+def test_a_server_that_ended_is_started_again(monkeypatch):
+    server = FakeServer()
 
     def die():
-        scheduler.ended_with = 1
+        server.pid = None
 
-    said = run_session(die, [], worker=worker, scheduler=scheduler, monkeypatch=monkeypatch)
-    assert said == ["the scheduler ended with 1: starting it again"]
-    assert scheduler.starts == 2
+    said = run_session(die, [], [], servers=[server], worker=FakeProcess(), monkeypatch=monkeypatch)
+    assert said == ["redis ended: starting it again"]
+    assert server.starts == 1
 
 
 def test_many_changed_files_are_counted(monkeypatch):
-    said = run_session(
-        ["a", "b", "c", "d", "e"],
-        worker=FakeProcess(),
-        scheduler=FakeProcess(),
-        monkeypatch=monkeypatch,
-    )
-    assert said == ["a, b, c and 2 more changed: restarting the worker"]
+    said = run_session(["a", "b", "c", "d", "e"], worker=FakeProcess(), monkeypatch=monkeypatch)
+    assert said == ["a, b, c and 2 more changed: restarting worker"]

@@ -6,7 +6,9 @@ import os
 
 import pytest
 
+from butler import Butler
 from butler.errors import SettingsError
+from butler.setting_types import queues_to_serve
 from butler.settings import SECRETS, Settings, load_settings, origins, unknown_variables
 
 
@@ -113,11 +115,21 @@ def test_the_time_between_heartbeats_follows_the_lease():
 
 def test_queues_may_be_a_list_in_the_toml_and_are_checked(monkeypatch, tmp_path):
     (tmp_path / "butler.toml").write_text('queues = ["mail", "default"]\n')
-    assert load_settings().queue_names == ("mail", "default")
+    assert load_settings().queues == "mail,default"
     monkeypatch.setenv("BUTLER_QUEUES", "a, b")
-    assert load_settings().queue_names == ("a", "b")
+    assert load_settings().queues == "a,b"
     with pytest.raises(SettingsError, match=r"queues \(BUTLER_QUEUES\): queue must be"):
         load_settings(queues="a,b.high")
+
+
+def test_a_star_serves_the_default_queue_and_those_of_all_tasks():
+    butler = Butler.in_memory()
+    for queue in ("mail", "default", "billing"):
+        butler.task(name=f"on {queue}", queue=queue)(lambda: None)
+    tasks = butler.registry.with_tag()
+    assert load_settings(queues="*").queues == "*"
+    assert queues_to_serve("*", tasks) == ("default", "billing", "mail")
+    assert queues_to_serve("mail,default", tasks) == ("mail", "default")
 
 
 def test_each_value_says_where_it_comes_from(monkeypatch, tmp_path):

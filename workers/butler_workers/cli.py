@@ -9,12 +9,19 @@ from typing import TYPE_CHECKING
 import click
 
 from butler.cli.opening import loaded_app
-from butler.cli.options import app_options, command_settings, given_settings, setting_option
+from butler.cli.options import (
+    HELP,
+    app_options,
+    command_settings,
+    given_settings,
+    setting_option,
+)
 from butler.connections import check_redis
 from butler.errors import AppNotFound, ButlerError, SchemaOutdated, SettingsError
 from butler.ids import new_id
 from butler.log import configure_logging
 from butler.monitoring.probes import ProbeServer
+from butler.setting_types import queues_to_serve
 from butler_workers.child import ChildConfig
 from butler_workers.cpus import available_cpus
 from butler_workers.exits import EXIT_CONFIG
@@ -38,7 +45,7 @@ Exit codes:
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(epilog=EPILOG, context_settings=HELP)
 @app_options
 @setting_option("--queues", setting="queues", metavar="A,B")
 @setting_option("--processes", setting="processes")
@@ -65,7 +72,8 @@ def main(*, burst: bool, rq_jobs: bool, **_: object) -> None:
         butler = loaded_app(first)
         # What the command was given goes over what the app says of itself.
         settings = butler.settings.model_copy(update=given_settings())
-        config = _config(settings, app=str(first.app), app_dir=first.app_dir)
+        queues = queues_to_serve(settings.queues, butler.registry.with_tag())
+        config = _config(settings, queues=queues, app=str(first.app), app_dir=first.app_dir)
         _check(butler, config.app)
         count = settings.processes or available_cpus()
         supervisor = Supervisor(butler, config, processes=count, burst=burst)
@@ -90,12 +98,14 @@ def main(*, burst: bool, rq_jobs: bool, **_: object) -> None:
     sys.exit(code)
 
 
-def _config(settings: Settings, *, app: str, app_dir: str | None) -> ChildConfig:
+def _config(
+    settings: Settings, *, queues: tuple[str, ...], app: str, app_dir: str | None
+) -> ChildConfig:
     """What each child is told; ids and descriptors are filled in by the supervisor."""
     return ChildConfig(
         app=app,
         app_dir=app_dir,
-        queues=settings.queue_names,
+        queues=queues,
         concurrency=settings.concurrency,
         worker_id="",
         supervisor_id=new_id(),
