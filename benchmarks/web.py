@@ -5,15 +5,16 @@ In turn, in one run. The server is ``butler web`` with a token, so that each enq
 row in the audit log; the callers' threads are in this process and share the two cores with it.
 """
 
-import http.client
 import json
-import socket
 import threading
 import time
 from contextlib import contextmanager
 
-from kit import TASKS, clear, main, percentile, row, show, start, wait_until
+from kit import clear, main, percentile, row, show
+from web_server import Connection, serving
 
+API = "/api/v1/executions"
+NEW = {"task": "noop", "request": {"sent_at": 0}}
 CALLERS = 16
 BULK = 1_000
 READS_MS = 50.0
@@ -25,47 +26,21 @@ OPTIONS = [
 ]
 
 
-class Caller:
-    """One connection that stays open."""
-
-    def __init__(self, port, secret):
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        # Or the kernel holds a body back until its header was acknowledged.
-        self._connection.connect()
-        self._connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
-
-    def ask(self, method, path, body=None):
-        text = None if body is None else json.dumps(body)
-        self._connection.request(method, f"/api/v1/{path}", text, self._headers)
-        answer = self._connection.getresponse()
-        found = answer.read()
-        assert answer.status < 300, (answer.status, found)
-        return json.loads(found)
-
-
 @contextmanager
 def web():
-    """``butler web`` while it is open; makes callers."""
+    """``butler web`` while it is open, with a token for an operator; makes callers.
+
+    They are the cheapest that can be: what is measured is the server, with which they share two
+    cores.
+    """
     from bench_tasks import butler
 
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     secret = butler.tokens.create("bench", role="operator").secret
-    command = ("-m", "butler", "web", "--app", TASKS, "--port", str(port), "--log-level", "warning")
-    process = start(command)
     try:
-        wait_until(lambda: answers(port), process)
-        yield lambda: Caller(port, secret)
+        with serving() as (_, port):
+            yield lambda: Connection(port, token=secret)
     finally:
-        process.terminate()
-        process.wait(60)
         butler.tokens.revoke("bench")
-
-
-def answers(port):
-    with socket.socket() as attempt:
-        return attempt.connect_ex(("127.0.0.1", port)) == 0
 
 
 def at_once(calls, each):
@@ -85,9 +60,9 @@ def one_by_one(callers, each):
     """Rates over HTTP, and without."""
     from bench_tasks import Job, noop
 
-    new, job = {"task": "noop", "request": {"sent_at": 0}}, Job(sent_at=0)
+    new, job = json.dumps(NEW).encode(), Job(sent_at=0)
     return (
-        at_once([lambda c=c: c.ask("POST", "executions", new) for c in callers], each),
+        at_once([lambda c=c: c.timed("POST", API, new) for c in callers], each),
         at_once([lambda: noop.enqueue(job)] * CALLERS, each),
     )
 
@@ -96,10 +71,10 @@ def in_bulk(caller, batches):
     """Executions a second over HTTP, and without."""
     from bench_tasks import Job, butler, noop
 
-    many = {"executions": [{"task": "noop", "request": {"sent_at": 0}}] * BULK}
+    many = json.dumps({"executions": [NEW] * BULK}).encode()
     orders = [(noop, Job(sent_at=0))] * BULK
     return (
-        BULK * at_once([lambda: caller.ask("POST", "executions/batch", many)], batches),
+        BULK * at_once([lambda: caller.timed("POST", f"{API}/batch", many)], batches),
         BULK * at_once([lambda: butler.enqueue_many(orders)], batches),
     )
 
@@ -108,11 +83,7 @@ def reads(caller, count):
     """The 95th percentile of each kind of read, in milliseconds."""
     paths = ("executions", "executions?task=noop&status=queued", "queues", "stats/summary")
     for path in paths:
-        took = []
-        for _ in range(count):
-            started = time.perf_counter()
-            caller.ask("GET", path)
-            took.append((time.perf_counter() - started) * 1000)
+        took = [caller.timed("GET", f"/api/v1/{path}")[0] for _ in range(count)]
         yield path, percentile(took, 0.95)
 
 

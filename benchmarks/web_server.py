@@ -44,14 +44,15 @@ def answers(port):
 class Connection:
     """One keep-alive connection; costs as little as a client can, for it shares the processors."""
 
-    def __init__(self, port):
+    def __init__(self, port, *, token=None):
+        self._token = token
         self._socket = socket.create_connection(("127.0.0.1", port), 30)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._file = self._socket.makefile("rb")
 
     def ask(self, method, path, body=b""):
         """The status and the body's bytes; ``body`` is bytes of JSON."""
-        self._socket.sendall(request(method, path, body))
+        self._socket.sendall(request(method, path, body, token=self._token))
         status = int(self._file.readline().split()[1])
         length = 0
         while (line := self._file.readline()) != b"\r\n":
@@ -73,6 +74,8 @@ class Connection:
         self._socket.close()
 
 
-def request(method, path, body=b""):
+def request(method, path, body=b"", *, token=None):
     head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    if token is not None:
+        head += f"Authorization: Bearer {token}\r\n"
     return head.encode() + f"Content-Length: {len(body)}\r\n\r\n".encode() + body

@@ -6,6 +6,7 @@ import logging
 
 import click
 
+from butler import interpreter
 from butler.cli.opening import open_app
 from butler.cli.options import app_options, command_settings, setting_option
 from butler.log import configure_logging
@@ -40,5 +41,6 @@ def command(**_: object) -> None:
     configure_logging(settings.log_level)
     for name in ("uvicorn.error", "uvicorn"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    interpreter.set_up()
     with open_app() as butler:
         serve(butler, host=settings.web_host, port=settings.web_port)

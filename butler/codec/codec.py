@@ -123,8 +123,7 @@ class Codec:
         try:
             if not _is_plain_data(value):
                 return self._validator.validate_python(value, **names)
-            text = json.dumps(value, ensure_ascii=False)
-            return self._validator.validate_json(text.encode(), **names)
+            return self._validator.validate_json(_plain_json(value), **names)
         except UnicodeEncodeError:
             self._refuse_at(*(unstorable_in(value) or ((), f"{LONE_SURROGATE} cannot be stored")))
         except ValidationError as exc:
@@ -292,6 +291,14 @@ def _is_plain_data(value: object) -> bool:
     if type(value) is dict:
         return all(type(key) is str and _is_plain_data(item) for key, item in value.items())
     return False
+
+
+def _plain_json(value: object) -> bytes:
+    """Plain data as JSON. Raises `UnicodeEncodeError` for what is no text."""
+    try:
+        return pydantic_core.to_json(value)
+    except ValueError:  # of its own kind, or nested more deeply than it goes
+        return json.dumps(value, ensure_ascii=False).encode()
 
 
 def _shown_error(error: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -12,16 +12,18 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from butler.errors import ButlerError
 from butler.web import problems
-from butler.web.api import METRICS, PROBES, RESOURCES
+from butler.web.api import ROUTES
 from butler.web.conditional import ConditionalGet
 from butler.web.envelope import Envelope
 from butler.web.headers import REASON
 from butler.web.openapi import API, document
-from butler.web.problems import FieldError, Problem, invalid, problem_of
+from butler.web.problems import Problem, field_error, invalid, problem_of
 from butler.web.repeats import HEADER as IDEMPOTENCY_KEY
 from butler.web.repeats import REPLAYED
 from butler.web.request_ids import HEADER as REQUEST_ID
+from butler.web.routes import Door
 from butler.web.services import Web
+from butler.web.short_ways import ShortWays
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -42,19 +44,20 @@ def make_app(butler: Butler, *, options: WebOptions, authenticate: Authenticate 
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        # As they are: included, they are made once more by each application's first request.
+        routes=list(ROUTES),
     )
     web = Web(butler, options=options, authenticate=authenticate)
     app.state.web = web
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
-    for resource in RESOURCES:
-        app.include_router(resource, prefix=API)
-    app.include_router(PROBES)
-    app.include_router(METRICS)
     app.add_exception_handler(ButlerError, _on_error)
     app.add_exception_handler(Problem, _on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     # The last one that is added is the outermost.
+    app.add_middleware(
+        ShortWays, routes=[each for each in ROUTES if isinstance(each, Door) and each.often]
+    )
     app.add_middleware(ConditionalGet)
     app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM_BYTES, compresslevel=5)
     if options.cors_origins:
@@ -91,7 +94,7 @@ async def _on_invalid(_: Request, error: Exception) -> Response:
     found = error.errors()
     if any(each["type"] == "json_invalid" for each in found):
         return Problem(problems.MALFORMED, "the body is no JSON").response()
-    return invalid([_field_error(each) for each in found]).response()
+    return invalid([field_error(each) for each in found]).response()
 
 
 async def _on_http(_: Request, error: Exception) -> Response:
@@ -99,13 +102,10 @@ async def _on_http(_: Request, error: Exception) -> Response:
     if isinstance(error.__cause__, Problem):
         # FastAPI says "cannot be parsed" to whatever is raised while a body is read.
         return error.__cause__.response()
-    kinds = {404: problems.NOT_FOUND, 405: problems.METHOD_NOT_ALLOWED, 400: problems.MALFORMED}
+    if error.status_code == problems.MALFORMED.status:
+        return Problem(problems.MALFORMED, "the body is no JSON").response()
+    kinds = {404: problems.NOT_FOUND, 405: problems.METHOD_NOT_ALLOWED}
     kind = kinds.get(error.status_code)
     if kind is None:
         kind = problems.ProblemKind("http", error.status_code, str(error.detail))
     return Problem(kind, str(error.detail), headers=error.headers).response()
-
-
-def _field_error(each: Any) -> FieldError:
-    """Without the input, which may be secret."""
-    return FieldError(loc=each["loc"], msg=each["msg"], type=each["type"])

@@ -11,7 +11,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 
 from butler.log import log_event
 from butler.web.openapi import STREAM
@@ -29,12 +29,12 @@ logger = logging.getLogger(__name__)
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 # An API has nothing to be framed, sniffed, run or remembered by others.
-ALWAYS = {
-    "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "private, no-cache",
-}
+ALWAYS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"private, no-cache"),
+)
 
 
 class Envelope:
@@ -93,11 +93,13 @@ class _Answer:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = MutableHeaders(scope=message)
-            self.streams = headers.get("Content-Type", "").startswith(STREAM)
-            headers[HEADER] = self._request_id
-            for name, value in ALWAYS.items():
-                headers.setdefault(name, value)
+            there = dict(message["headers"])
+            self.streams = there.get(b"content-type", b"").startswith(STREAM.encode())
+            message["headers"] = [
+                *message["headers"],
+                *(each for each in ALWAYS if each[0] not in there),
+                (HEADER.lower().encode(), self._request_id.encode()),
+            ]
         await self._send(message)
 
     @property

@@ -158,6 +158,11 @@ def invalid(found: Sequence[FieldError]) -> Problem:
     return Problem(INVALID, shown or "the request does not fit", errors=listed)
 
 
+def field_error(each: Mapping[str, Any]) -> FieldError:
+    """One of pydantic's errors; without the input, which may be secret."""
+    return FieldError(loc=each["loc"], msg=each["msg"], type=each["type"])
+
+
 def _detail(error: Exception) -> str:
     if isinstance(error, errors.StorageUnavailable | errors.SchemaOutdated):
         # Its words name hosts and databases, which are for the log.

@@ -7,6 +7,7 @@ body is read: a stranger makes us parse nothing.
 from __future__ import annotations
 
 import logging
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter
@@ -18,10 +19,11 @@ from butler.ids import new_id
 from butler.log import log_event
 from butler.storage.access import AuditEntry
 from butler.web.headers import LONGEST_REASON, REASON, change_headers
-from butler.web.openapi import responses
+from butler.web.openapi import API, responses
 from butler.web.problems import FORBIDDEN, NOT_AUDITED, FieldError, Problem, invalid, problem_of
 from butler.web.repeats import answered_once
 from butler.web.request_ids import current_request_id
+from butler.web.short_ways import plain_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -50,7 +52,7 @@ class Resource(APIRouter):
 
     def __init__(self, name: str, *, prefix: str | None = None) -> None:
         super().__init__(
-            prefix=f"/{name}" if prefix is None else prefix, tags=[name], route_class=Door
+            prefix=f"{API}/{name}" if prefix is None else prefix, tags=[name], route_class=Door
         )
         self.resource_name = name
 
@@ -65,13 +67,15 @@ class Resource(APIRouter):
         open_query: str | None = None,
         changes: bool = True,
         repeats: bool = True,
+        often: bool = False,
         **options: Any,
     ) -> Callable[[Any], Any]:
         """Decorates a handler. ``answers`` are the problems it may answer with besides the usual.
 
         ``changes`` False is for a POST that only asks, ``repeats`` False for a reply that must not
         be kept anywhere. ``whole_ledger`` shuts out callers that have a scope. ``open_query`` is
-        the beginning of query parameters that have no fixed names.
+        the beginning of query parameters that have no fixed names. ``often`` is for a handler with
+        a body and no other parameter: see `butler.web.short_ways`.
         """
         extra = {ROLE: role.value} | options.pop("openapi_extra", {})
         if whole_ledger:
@@ -99,6 +103,9 @@ class Resource(APIRouter):
                 response_model_exclude_unset=False,
                 **options,
             )
+            door = self.routes[-1]
+            assert isinstance(door, Door)
+            door.often = often
             return handler
 
         return add
@@ -107,9 +114,19 @@ class Resource(APIRouter):
 class Door(APIRoute):
     """A route that opens for whom it may."""
 
+    often = False
+    """Whether it is to be found without the framework's router."""
+
     def get_route_handler(self) -> Handler:
-        """What answers a request."""
-        answer = super().get_route_handler()
+        """What answers a request that FastAPI has brought here."""
+        return self._behind_door(super().get_route_handler())
+
+    @cached_property
+    def short_way(self) -> Handler:
+        """What answers a request that was found to be for this route without it."""
+        return self._behind_door(plain_answer(self.endpoint, status=self.status_code or 200))
+
+    def _behind_door(self, answer: Handler) -> Handler:
         extra = self.openapi_extra or {}
         needed = Role(extra[ROLE])
         whole_ledger = bool(extra.get(WHOLE_LEDGER))

@@ -8,6 +8,7 @@ import signal
 import threading
 from typing import TYPE_CHECKING
 
+from butler import interpreter
 from butler.errors import SettingsError
 from butler.log import log_event
 from butler.web import create_app
@@ -61,6 +62,7 @@ def serve(butler: Butler, *, host: str, port: int) -> None:
             await super().shutdown(sockets)
 
     server = Server(config)
+    interpreter.keep_what_is_there()
     _end_in_good_order(server)
     server.run()
 

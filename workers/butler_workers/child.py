@@ -7,7 +7,6 @@ itself when its supervisor dies: without heartbeats it could not keep its lease.
 from __future__ import annotations
 
 import contextlib
-import gc
 import json
 import logging
 import os
@@ -20,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from butler import interpreter
 from butler.app_loading import load_app
 from butler.errors import ButlerError, QueueUnavailable, StorageUnavailable
 from butler.flushing import flush_traces
@@ -39,11 +39,6 @@ logger = logging.getLogger(__name__)
 
 LIMIT_LOOK_S = 0.5
 MIB = 1024 * 1024
-# With many threads wanting the interpreter, one that returns from I/O waits this long for it.
-SWITCH_INTERVAL_S = 0.001
-# Python's own (700, 10, 10) look for cycles each fifty executions, and among all modules each few
-# thousand: a tenth of a busy child's time. An application that sets others is imported later.
-COLLECT_AFTER = (10_000, 20, 20)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,9 +109,7 @@ class Child:
     def run(self) -> int:
         """Work until told to stop; returns the exit code."""
         self._worker.start()
-        # What was imported and made by now stays: no collection needs to look at it again.
-        gc.collect()
-        gc.freeze()
+        interpreter.keep_what_is_there()
         self._line.send("ready", name=self._worker.name)
         threading.Thread(target=self._listen, name="butler-control", daemon=True).start()
         while not self._done.wait(LIMIT_LOOK_S if self._limited else None):
@@ -210,8 +203,7 @@ def main() -> None:
         config.log_level, form=config.log_format, worker=worker_name(config.worker_id)
     )
     print_at_once()
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
-    gc.set_threshold(*COLLECT_AFTER)
+    interpreter.set_up()
     line = ControlLine(socket.socket(fileno=config.fd))
     # Ctrl-C reaches the whole group: the supervisor decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

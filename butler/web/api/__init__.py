@@ -20,9 +20,7 @@ from butler.web.api import (
     workers,
 )
 
-PROBES = probes.router
-METRICS = metrics.router
-RESOURCES = (
+_RESOURCES = (
     tasks.router,
     execution_steps.router,
     streams.executions,
@@ -42,4 +40,7 @@ RESOURCES = (
     streams.events,
     access.audit,
     access.me,
+    probes.router,
+    metrics.router,
 )
+ROUTES = tuple(route for resource in _RESOURCES for route in resource.routes)

@@ -9,6 +9,7 @@ from fastapi import Query, Request, Response
 from butler.api_tokens import Role
 from butler.errors import ExecutionNotFound
 from butler.executions import Execution, ExecutionStatus
+from butler.handles import Handle
 from butler.listing import ListFilters
 from butler.producing import Order
 from butler.scopes import Scope
@@ -37,25 +38,25 @@ from butler.web.services import CallerDep, Web, WebDep
 router = Resource("executions")
 
 
-@router.route_for("POST", "", role=Role.OPERATOR, status_code=202, answers=(409,))
+@router.route_for("POST", "", role=Role.OPERATOR, status_code=202, answers=(409,), often=True)
 async def enqueue(
     new: NewExecution, request: Request, response: Response, web: WebDep, caller: CallerDep
 ) -> Enqueued:
     """Enqueue a task. Once this answers, the execution is in the ledger and will run."""
-    [enqueued] = await _enqueue([new], request, web, caller)
-    note(request, target=enqueued.id, task=new.task)
-    response.headers["Location"] = f"{request.url.path}/{enqueued.id}"
-    return enqueued
+    [handle] = await _enqueue([new], request, web, caller)
+    note(request, target=handle.id, task=new.task)
+    response.headers["Location"] = f"{request.scope['path']}/{handle.id}"
+    return Enqueued.model_validate(handle)
 
 
-@router.route_for("POST", "/batch", role=Role.OPERATOR, status_code=202, answers=(409,))
+@router.route_for("POST", "/batch", role=Role.OPERATOR, status_code=202, answers=(409,), often=True)
 async def enqueue_many(
     many: NewExecutions, request: Request, web: WebDep, caller: CallerDep
 ) -> EnqueuedMany:
     """Enqueue up to 1,000 at once: all are checked before any is written, and all or none is."""
-    enqueued = await _enqueue(many.executions, request, web, caller)
-    note(request, count=len(enqueued), tasks=sorted({new.task for new in many.executions})[:20])
-    return EnqueuedMany(executions=enqueued)
+    handles = await _enqueue(many.executions, request, web, caller)
+    note(request, count=len(handles), tasks=sorted({new.task for new in many.executions})[:20])
+    return EnqueuedMany.model_validate({"executions": handles})
 
 
 @router.route_for("GET", "", role=Role.VIEWER, answers=(404,), open_query="request.")
@@ -249,7 +250,7 @@ def _find(web: Web, caller: Caller, filters: ListFilters) -> Page:
 
 async def _enqueue(
     new: list[NewExecution], request: Request, web: Web, caller: Caller
-) -> list[Enqueued]:
+) -> list[Handle[Any]]:
     ids = chosen_ids(request, len(new))
     # Equal names and options are looked at once: see `Placer._prepare`.
     names: dict[str, str] = {}
@@ -269,10 +270,8 @@ async def _enqueue(
         await web.call(partial(_check_scope, web, caller.scope, orders))
     # Middleware around enqueues looks at its request's own context.
     if len(orders) == 1 and not web.butler.wraps_enqueues:
-        handles = [await web.enqueues.do(orders[0])]
-    else:
-        handles = await web.call(lambda: web.butler.place(orders))
-    return [Enqueued.of(handle) for handle in handles]
+        return [await web.enqueues.do(orders[0])]
+    return await web.call(lambda: web.butler.place(orders))
 
 
 def _check_scope(web: Web, scope: Scope, orders: list[Order]) -> None:

@@ -7,7 +7,7 @@ from butler.monitoring.metrics import CONTENT_TYPE, exposition
 from butler.web.routes import Resource
 from butler.web.services import WebDep
 
-router = Resource("metrics")
+router = Resource("metrics", prefix="/metrics")
 
 _TEXT = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
 

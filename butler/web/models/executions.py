@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
@@ -13,9 +13,6 @@ from butler.option_texts import MAX_KEY_CHARS
 from butler.options import MAX_ATTEMPTS, MAX_DELAY_S, MAX_TIMEOUT_S
 from butler.storage.limits import LimitPart
 from butler.web.models.base import Given, Moment, Shown, given_like
-
-if TYPE_CHECKING:
-    from butler.handles import Handle
 
 MAX_MANY = 1_000
 _ASKED = frozenset({"task", "request"})
@@ -85,16 +82,6 @@ class Enqueued(Shown):
     created: bool
     replaced: bool = Field(description="The holder of the key waited, and does this instead.")
     pushed: bool = Field(description="It is on its queue already.")
-
-    @classmethod
-    def of(cls, handle: Handle[Any]) -> Self:
-        """As a handle has it: nothing to check, for each of a thousand."""
-        return cls.model_construct(
-            id=handle.id,
-            created=handle.created,
-            replaced=handle.replaced,
-            pushed=handle.pushed,
-        )
 
 
 class EnqueuedMany(Shown):

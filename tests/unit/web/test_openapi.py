@@ -8,7 +8,7 @@ from pathlib import Path
 from jsonschema import Draft202012Validator
 
 from butler.web import problems
-from butler.web.api import RESOURCES
+from butler.web.api import ROUTES
 from butler.web.routes import ASKS, UNREPEATABLE
 
 ROOT = Path(__file__).parents[3]
@@ -84,12 +84,11 @@ def test_the_guide_names_each_problem_with_its_status():
     assert documented == {kind.slug: kind.status for kind in kinds}
 
 
+def test_routes_are_not_made_once_more_by_each_application(app):
+    assert all(route in app.routes for route in ROUTES)
+
+
 def test_what_handlers_ask_for_is_not_fetched_in_a_thread():
-    calls = {
-        dependency.call
-        for resource in RESOURCES
-        for route in resource.routes
-        for dependency in route.dependant.dependencies
-    }
+    calls = {dependency.call for route in ROUTES for dependency in route.dependant.dependencies}
     assert len(calls) == 2
     assert all(map(inspect.iscoroutinefunction, calls))
