@@ -122,12 +122,17 @@ class Hand:
         self.worker_id = worker_id
         self.worker_name = worker_name
         self.lists = tuple(name for queue in queues for name in list_names(queue))
+        self.call_key = WireKeys.call(worker_id)
         self._pop_keys = [
             WireKeys.suspended,
             WireKeys.hand(worker_id),
             WireKeys.popped(worker_id),
             WireKeys.paused,
+            WireKeys.seat(worker_id),
+            WireKeys.offer(worker_id),
+            self.call_key,
         ]
+        self._seats = [WireKeys.seats(queue) for queue in queues]
         self._pop = load_script(redis, "pop")
         self._pick = load_script(redis, "pick")
         self._settle = load_script(redis, "settle")
@@ -144,19 +149,39 @@ class Hand:
         Hands(self.redis).give_back_all(self.worker_id)
 
     def pop(
-        self, limit: int, *, token: str, lists: Sequence[str] | None = None
+        self,
+        limit: int,
+        *,
+        token: str,
+        lists: Sequence[str] | None = None,
+        sit_s: float = 0,
+        received: str = "",
     ) -> list[tuple[str, str]]:
         """Take up to ``limit`` ids, as (id, list name); the same token gives the same answer.
 
-        ``lists`` are some of this hand's lists, in their order; by default all.
+        ``lists`` are some of this hand's lists, in their order; by default all. Where there is
+        nothing, a push within the next ``sit_s`` seconds may put one id into this hand and call it
+        (`read_call`). Offers end here: one that did not arrive, so that its seat is not
+        ``received``, is popped like others.
         """
         names = self.lists if lists is None else lists
         keys = [*self._pop_keys]
         for name in names:
             keys += (WireKeys.list(name), WireKeys.turns(name), WireKeys.waiting(name))
+        keys += self._seats
+        args: list[str | int] = [token, limit, POP_MEMORY_S]
+        args += (received, int(sit_s * 1000), len(self._seats))
         with wire_errors("pop"):
-            reply = self._pop(keys=keys, args=[token, limit, POP_MEMORY_S])
+            reply = self._pop(keys=keys, args=args)
         return [(as_text(raw), name) for name, ids in zip(names, reply, strict=True) for raw in ids]
+
+    def read_call(self, raw: bytes | str) -> tuple[str, str, str] | None:
+        """What lay on ``call_key``, as (seat, id, list name); None for a call without an offer."""
+        seat, _, offered = as_text(raw).partition(" ")
+        if not offered:
+            return None
+        execution_id, _, key = offered.partition(" ")
+        return seat, execution_id, key.removeprefix(WireKeys.list(""))
 
     def pick(self, ids: Sequence[str], *, name: str, from_tail: bool = False) -> list[str]:
         """Take these ids off a list, wherever they stand; returns which are in the hand now.
@@ -271,6 +296,9 @@ class Hands:
 
         An id whose hash is gone stays out: the reconciler pushes it again from the ledger.
         """
+        with wire_errors("hand-back"):
+            # First: no push may put anything more into this hand.
+            self.redis.delete(WireKeys.seat(worker_id))
         ids = sorted(self.ids(worker_id))
         moved = 0
         with wire_errors("hand-back"):
@@ -284,7 +312,12 @@ class Hands:
                     by_list.setdefault(as_text(origin), []).append(execution_id)
             for name, batch in by_list.items():
                 moved += give_back(self.redis, worker_id, name, batch)
-            self.redis.delete(WireKeys.hand(worker_id), WireKeys.popped(worker_id))
+            self.redis.delete(
+                WireKeys.hand(worker_id),
+                WireKeys.popped(worker_id),
+                WireKeys.offer(worker_id),
+                WireKeys.call(worker_id),
+            )
             self.redis.srem(WireKeys.hands, worker_id)
         return moved
 

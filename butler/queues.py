@@ -139,6 +139,26 @@ class WireKeys:
         return f"{OUR_PREFIX}:wake:{queue}"
 
     @staticmethod
+    def seats(queue: str) -> str:
+        """Sorted set of workers of a queue that found nothing to do, by when: see pop.lua."""
+        return f"{OUR_PREFIX}:seats:{queue}"
+
+    @staticmethod
+    def seat(worker_id: str) -> str:
+        """The token under which an idle worker waits for an offer; expires soon."""
+        return f"{OUR_PREFIX}:seat:{worker_id}"
+
+    @staticmethod
+    def offer(worker_id: str) -> str:
+        """What a push has put into the hand of an idle worker, until that says it knows."""
+        return f"{OUR_PREFIX}:offer:{worker_id}"
+
+    @staticmethod
+    def call(worker_id: str) -> str:
+        """List that wakes one worker, with the offer."""
+        return f"{OUR_PREFIX}:call:{worker_id}"
+
+    @staticmethod
     def ledger(queue: str) -> str:
         """Id of the ledger a queue belongs to."""
         return f"{OUR_PREFIX}:ledger:{queue}"
@@ -247,6 +267,9 @@ class QueueWire:
             *(WireKeys.registry(kind, name) for kind in ("wip", "finished", "failed", "canceled")),
             WireKeys.turns(name),
             WireKeys.waiting(name),
+            WireKeys.seats(queue),
+            WireKeys.paused,
+            WireKeys.suspended,
             *(WireKeys.job(entry.id) for entry in batch),
         ]
         head, tail = _pickle_around_id()

@@ -1,5 +1,6 @@
 -- Put executions on one RQ list, with the hashes that RQ's own tools read. Those with a fair key wait
--- their turn beside it, and, as long as any do, all others with them.
+-- their turn beside it, and, as long as any do, all others with them. One that is pushed alone where
+-- nothing waits goes into the hand of a worker that sits idle, if there is one: see pop.lua.
 --
 -- include turns
 --
@@ -14,7 +15,11 @@
 -- KEYS[9] zset    rq:canceled:<list>
 -- KEYS[10] zset   butler:turns:<list>       see turns.lua
 -- KEYS[11] zset   butler:waiting:<list>
--- KEYS[12..] hash rq:job:<id>               one a pushed id
+-- KEYS[12] zset   butler:seats:<queue>      workers that found nothing, by when
+-- KEYS[13] set    butler:paused             queues of which nothing is handed out
+-- KEYS[14] string rq:suspended              while it exists, nothing is
+-- KEYS[15..] hash rq:job:<id>               one a pushed id
+-- Only here it is seen who gets an offer: the worker's seat, offer, call and hand are no KEYS.
 -- ARGV[1] list name, [2] ledger id, [3] time in RQ's format, [4] and [5] the pickle around the id,
 -- ARGV[6] most tokens the wake list keeps, [7] seconds a failed hash lives, which RQ obeys where it
 -- is RQ that calls a job failed, [8] how many fair keys follow: none, one for all, or one each ('' for
@@ -23,11 +28,32 @@
 -- Each push is published on butler:execution:<id>, for whoever waits.
 -- Returns how many were pushed. An id whose hash speaks of a newer attempt is left alone.
 
+local function offer(id)
+  if redis.call('EXISTS', KEYS[12]) == 0 or redis.call('EXISTS', KEYS[2], KEYS[10], KEYS[14]) > 0
+    or redis.call('SISMEMBER', KEYS[13], string.match(KEYS[3], ':wake:(.*)$')) == 1 then
+    return false
+  end
+  local ours = string.match(KEYS[12], '^(.-)seats:')
+  while true do
+    local worker = redis.call('ZPOPMAX', KEYS[12])[1]
+    if not worker then return false end
+    local token = redis.call('GET', ours .. 'seat:' .. worker)
+    if token then
+      local offered = token .. ' ' .. id .. ' ' .. KEYS[2]
+      redis.call('DEL', ours .. 'seat:' .. worker)
+      redis.call('SADD', ours .. 'hand:' .. worker, id)
+      redis.call('SET', ours .. 'offer:' .. worker, offered)
+      redis.call('RPUSH', ours .. 'call:' .. worker, offered)
+      return true
+    end
+  end
+end
+
 local pushed, keyed, fair_keys = {}, tonumber(ARGV[8]), {}
 local attempt, timeout, created_at, task
-for i = 12, #KEYS do
+for i = 15, #KEYS do
   local id = string.sub(KEYS[i], -36)
-  local details = ARGV[i - 3 + keyed]
+  local details = ARGV[i - 6 + keyed]
   if details then
     attempt, timeout, created_at, task = string.match(details, '^(%d+) (%d+) (%S+) (.*)$')
     attempt = tonumber(attempt)
@@ -49,13 +75,14 @@ for i = 12, #KEYS do
       'description', task, 'created_at', created_at, 'enqueued_at', ARGV[3],
       'timeout', timeout, 'failure_ttl', ARGV[7], 'attempt', attempt, 'ledger', ARGV[2])
     pushed[#pushed + 1] = id
-    if keyed > 0 then fair_keys[#pushed] = ARGV[keyed == 1 and 9 or i - 3] end
+    if keyed > 0 then fair_keys[#pushed] = ARGV[keyed == 1 and 9 or i - 6] end
     redis.pcall('PUBLISH', 'butler:execution:' .. id, '{"kind":"state","over":false}')
   end
 end
 if #pushed > 0 then
   redis.call('SADD', KEYS[1], KEYS[2])
   redis.call('SET', KEYS[4], ARGV[2])
+  if #pushed == 1 and offer(pushed[1]) then return 1 end
   if keyed > 0 or redis.call('EXISTS', KEYS[10]) == 1 then
     queue_up(KEYS[10], KEYS[11], pushed, fair_keys)
     lay(KEYS[2], KEYS[10], KEYS[11])

@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+import redis
 from worker_kit import Item, make_butler, make_worker, wait_for
 
 from butler import lifecycle
@@ -249,3 +250,43 @@ def test_what_is_still_in_the_hand_of_a_worker_that_ends_goes_back(butler):
     assert worker.drain(0)
     assert butler.wire.depth("default") == 1
     assert not butler.redis.keys("butler:hand*")
+
+
+def test_what_it_is_offered_starts_without_a_pop(butler, worker):
+    assert butler.enqueue("double", Item(n=1)).result(timeout_s=10) == 2
+    wait_for(lambda: butler.redis.exists(WireKeys.seat(worker.id)))
+    popped = butler.redis.get(WireKeys.popped(worker.id))
+    assert butler.enqueue("double", Item(n=2)).result(timeout_s=10) == 4
+    assert butler.redis.get(WireKeys.popped(worker.id)) == popped
+
+
+def test_an_offer_whose_call_was_lost_runs_all_the_same(butler, worker, monkeypatch):
+    lose = worker._fetcher._seat._redis.blpop
+    lost = []
+
+    def blpop(*arguments, **options):
+        found = lose(*arguments, **options)
+        if found is not None and found[1] and not lost:
+            lost.append(found)
+            raise redis.ConnectionError("the connection broke while the reply was on its way")
+        return found
+
+    monkeypatch.setattr(worker._fetcher._seat._redis, "blpop", blpop)
+    wait_for(lambda: butler.redis.exists(WireKeys.seat(worker.id)))
+    handles = []
+    while not lost:
+        handles.append(butler.enqueue("double", Item(n=3)))
+        assert handles[-1].result(timeout_s=10) == 6
+    assert handles[-1].execution().attempt == 1
+
+
+def test_a_worker_that_stops_gives_back_what_it_is_offered_meanwhile(butler):
+    worker = make_worker(butler)
+    worker.start()
+    wait_for(lambda: butler.redis.exists(WireKeys.seat(worker.id)))
+    worker._fetcher._stopping.set()
+    handle = butler.enqueue("double", Item())
+    wait_for(lambda: butler.wire.depth("default") == 1)
+    worker.drain(0)
+    assert status(handle) is ExecutionStatus.QUEUED
+    assert not butler.redis.keys(f"butler:*:{worker.id}")

@@ -9,8 +9,9 @@ recently ended in `AHEAD_S`. So a worker of long tasks takes nothing it cannot s
 short tasks works in batches. What was taken ahead and is not started within a moment, because a
 long task came in between, is handed back uncounted (see ``ticker.py``).
 
-When all lists are empty it blocks on the wake tokens of its queues, which a push leaves behind, and
-looks at the lists once a second besides: a lost token costs a second, and nobody polls.
+When all lists are empty it sits down (see ``seat.py``): a push hands it an id and calls it, or
+leaves a token on the wake list of its queue. It looks at the lists once a second besides: a lost
+token costs a second, and nobody polls.
 """
 
 from __future__ import annotations
@@ -23,9 +24,6 @@ from collections import deque
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-import redis
-
-from butler.connections import clone_redis
 from butler.errors import QueueUnavailable, StorageUnavailable
 from butler.executions import ExecutionStatus
 from butler.hands import Settled
@@ -36,6 +34,7 @@ from butler.queues import WireKeys, as_text
 from butler.storage.base import MAX_BATCH
 from butler.storage.records import Claim
 from butler.turns import Turns
+from butler_workers.seat import SIT_S, Seat
 from butler_workers.strangers import Strangers
 
 if TYPE_CHECKING:
@@ -54,8 +53,9 @@ logger = logging.getLogger(__name__)
 
 AHEAD_S = 0.05
 MAX_AHEAD = 240
-IDLE_LOOK_S = 1.0
 RETRY_PAUSE_S = 0.5
+# An idle worker's task begins before this thread takes the interpreter to look for more.
+GIVE_WAY_S = 0.0002
 
 Popped = tuple[str, str]
 
@@ -88,8 +88,7 @@ class Fetcher:
         self._slots = slots
         self._lease = lease
         self._claims = claims
-        self._wake_keys = [WireKeys.wake(queue) for queue in queues]
-        self._waker = clone_redis(wire.redis, timeout_s=IDLE_LOOK_S + 5)
+        self._seat = Seat(hand, queues)
         self._on_claimed = on_claimed
         self._on_alone = on_alone
         self._on_lost = on_lost
@@ -108,7 +107,7 @@ class Fetcher:
         """Fetch no more; what was popped and not claimed goes back to its list."""
         self._stopping.set()
         if self._thread.is_alive():
-            self._wake_up()
+            self._seat.rouse()
             self._thread.join(timeout_s)
 
     def claim(self, popped: Sequence[Popped], *, solo: bool = False) -> None:
@@ -142,6 +141,8 @@ class Fetcher:
             except Exception:
                 logger.exception("fetch.failed; going on")
                 self._stopping.wait(RETRY_PAUSE_S)
+        with contextlib.suppress(QueueUnavailable):
+            self._leave_seat()
 
     def _step(self) -> None:
         wanted = self._wait_for_room()
@@ -150,9 +151,22 @@ class Fetcher:
         popped = self._take(wanted)
         if popped:
             self.claim(popped)
-        if not popped or (len(popped) < wanted and not self._strangers.crowded):
-            # The lists were empty then; whatever came since has left a token.
-            self._idle()
+        # Where the lists were empty, whatever came since calls this worker or leaves a token.
+        elif offered := self._idle():
+            self.claim(offered)
+            time.sleep(GIVE_WAY_S)
+
+    def _idle(self) -> list[Popped]:
+        popped = [] if self._stopping.is_set() else self._seat.wait()
+        if popped and (self._stopping.is_set() or not self._lease.fresh):
+            self._hand.give_back(popped)
+            return []
+        return popped
+
+    def _leave_seat(self) -> None:
+        """Take no offers; one that did not arrive goes back to its list."""
+        self._hand.pop(0, token=new_token(), lists=(), received=self._seat.received)
+        self._seat.received = ""
 
     def _wait_for_room(self) -> int:
         if not self._lease.fresh:
@@ -171,7 +185,8 @@ class Fetcher:
         """Ids from all lists in order; those that strangers crowd need a look of their own."""
         crowded = self._strangers.crowded
         if not crowded:
-            return self._pop(wanted, self._hand.lists)
+            return self._pop(wanted, self._hand.lists, sit_s=SIT_S)
+        self._leave_seat()
         taken: list[Popped] = []
         try:
             for apart, group in groupby(self._hand.lists, key=crowded.__contains__):
@@ -196,30 +211,21 @@ class Fetcher:
             taken += self._strangers.pick(name, wanted - len(taken))
         return taken
 
-    def _pop(self, wanted: int, lists: Sequence[str]) -> list[Popped]:
-        token = new_token()
+    def _pop(self, wanted: int, lists: Sequence[str], *, sit_s: float = 0) -> list[Popped]:
+        token, received = new_token(), self._seat.received
         while True:
             try:
-                return self._hand.pop(wanted, token=token, lists=lists)
+                popped = self._hand.pop(
+                    wanted, token=token, lists=lists, sit_s=sit_s, received=received
+                )
             except QueueUnavailable as error:
                 if self._stopping.is_set():
                     raise
                 log_event(logger, logging.WARNING, "pop.repeating", error=error)
                 self._stopping.wait(RETRY_PAUSE_S)
-
-    def _idle(self) -> None:
-        try:
-            self._waker.blpop(self._wake_keys, timeout=IDLE_LOOK_S)
-        except redis.TimeoutError:
-            return
-        except (redis.RedisError, OSError) as error:
-            raise QueueUnavailable(f"Redis did not answer: {error}") from error
-
-    def _wake_up(self) -> None:
-        """End this fetcher's own wait; where another worker takes the token it ends by itself."""
-        with contextlib.suppress(redis.RedisError, OSError):
-            for key in self._wake_keys[:1]:
-                self._wire.redis.rpush(key, "")
+            else:
+                self._seat.received = ""
+                return popped
 
     def _ask_ledger(self, claim: Claim) -> ClaimReply | None:
         """The ledger's decision; None when it did not come before this worker had to stop."""
