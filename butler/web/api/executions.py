@@ -8,12 +8,11 @@ from fastapi import Query, Request, Response
 
 from butler.api_tokens import Role
 from butler.errors import ExecutionNotFound
-from butler.executions import Execution, ExecutionStatus
+from butler.executions import Execution
 from butler.handles import Handle
 from butler.listing import ListFilters
 from butler.producing import Order
 from butler.scopes import Scope
-from butler.storage.records import Page
 from butler.web.callers import Caller
 from butler.web.filters import ListParameters, listing, still_matches
 from butler.web.models.executions import (
@@ -28,12 +27,12 @@ from butler.web.models.executions import (
     NewExecution,
     NewExecutions,
     ShownTree,
-    ShownWait,
 )
 from butler.web.problems import FORBIDDEN, Problem
 from butler.web.repeats import chosen_ids
 from butler.web.routes import Resource, note
 from butler.web.services import CallerDep, Web, WebDep
+from butler.web.waits import shown_waits
 
 router = Resource("executions")
 
@@ -71,7 +70,7 @@ async def find(
     `truncated`, and its cursor goes on.
     """
     filters = listing(parameters, request.query_params, is_secret=web.masks.is_secret)
-    return shown_page(await web.call(lambda: _find(web, caller, filters)))
+    return await web.call(lambda: _find(web, caller, filters))
 
 
 @router.route_for("GET", "/{execution_id}", role=Role.VIEWER, answers=(404,))
@@ -124,12 +123,12 @@ async def children(
 ) -> ExecutionPage:
     """What it has enqueued, newest first."""
 
-    def step() -> Page:
+    def step() -> ExecutionPage:
         check_visible(web, caller, execution_id)
         filters: ListFilters = {"parent_id": execution_id, "cursor": cursor, "limit": limit}
         return _find(web, caller, filters)
 
-    return shown_page(await web.call(step))
+    return await web.call(step)
 
 
 @router.route_for(
@@ -211,41 +210,28 @@ def check_visible(web: Web, caller: Caller, execution_id: str) -> None:
         read(web, caller, execution_id)
 
 
-def shown_page(page: Page) -> ExecutionPage:
-    """A page that is masked, without tracebacks."""
-    executions = [ExecutionSummary.model_validate(each) for each in page.executions]
-    for each in executions:
-        if each.error is not None:
-            each.error.traceback = None
-    return ExecutionPage(
-        executions=executions, next_cursor=page.next_cursor, truncated=page.truncated
-    )
-
-
 def _detail(web: Web, caller: Caller, execution: Execution) -> ExecutionDetail:
     """All of it, masked, with what it waits for; holders of slots only as the caller may see."""
     detail = ExecutionDetail.model_validate(web.masks.execution(execution))
-    if execution.status is ExecutionStatus.QUEUED:
-        secrets = web.masks.secrets(execution)
-        for wait in web.butler.limits.waits_for(execution.id):
-            held_by = wait.held_by
-            if not caller.scope.everything:
-                there = web.butler.storage.get_many(held_by)
-                visible = {e.id for e in there if caller.scope.holds(queue=e.queue, tags=e.tags)}
-                held_by = tuple(id_ for id_ in held_by if id_ in visible)
-            limit = web.masks.text(wait.limit, secrets) or ""
-            detail.waits_for.append(
-                ShownWait(limit=limit, part=wait.part, wait_s=wait.wait_s, held_by=list(held_by))
-            )
+    detail.waits_for = shown_waits(web, caller, [execution]).get(execution.id, [])
     return detail
 
 
-def _find(web: Web, caller: Caller, filters: ListFilters) -> Page:
-    """The page, masked; without what was found by a secret, which would tell that it was right."""
+def _find(web: Web, caller: Caller, filters: ListFilters) -> ExecutionPage:
+    """The page, masked, without tracebacks.
+
+    And without what was found by a secret, which would tell that it was right.
+    """
     query = web.butler.query(**filters)
     page = web.butler.storage.find(replace(query, within=caller.scope, with_result=False))
+    waits = shown_waits(web, caller, page.executions)
     masked = (web.masks.execution(each) for each in page.executions)
-    return replace(page, executions=tuple(each for each in masked if still_matches(each, query)))
+    shown = [ExecutionSummary.model_validate(each) for each in masked if still_matches(each, query)]
+    for each in shown:
+        each.waits_for = waits.get(each.id, [])
+        if each.error is not None:
+            each.error.traceback = None
+    return ExecutionPage(executions=shown, next_cursor=page.next_cursor, truncated=page.truncated)
 
 
 async def _enqueue(

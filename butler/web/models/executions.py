@@ -118,6 +118,15 @@ class ShownAttempt(Shown):
     error: ShownError | None
 
 
+class ShownWait(Shown):
+    """A limit, a rate or a pause that keeps a queued execution from starting."""
+
+    limit: str = Field(description="Its name: a task's, a key's, or `queue:` and a queue's.")
+    part: LimitPart
+    wait_s: float = Field(description="At least so long; 0 where only a free slot can tell.")
+    held_by: list[str] = Field(description="Up to ten executions that hold its slots.")
+
+
 class ExecutionSummary(Shown):
     """An execution as listings show it."""
 
@@ -147,15 +156,9 @@ class ExecutionSummary(Shown):
     finished_at: datetime | None
     cancel_requested_at: datetime | None
     expires_at: datetime | None
-
-
-class ShownWait(Shown):
-    """A limit, a rate or a pause that keeps a queued execution from starting."""
-
-    limit: str = Field(description="Its name: a task's, a key's, or `queue:` and a queue's.")
-    part: LimitPart
-    wait_s: float = Field(description="At least so long; 0 where only a free slot can tell.")
-    held_by: list[str] = Field(description="Up to ten executions that hold its slots.")
+    waits_for: list[ShownWait] = Field(
+        [], description="What keeps it from starting while it is queued; else empty."
+    )
 
 
 class ExecutionDetail(ExecutionSummary):
@@ -164,9 +167,6 @@ class ExecutionDetail(ExecutionSummary):
     result: Any = Field(description="Secrets are `***`.")
     crashes: int
     attempts: list[ShownAttempt] = Field(description="Each attempt that is over.")
-    waits_for: list[ShownWait] = Field(
-        [], description="What keeps it from starting while it is queued; else empty."
-    )
 
 
 class ExecutionPage(Shown):

@@ -44,12 +44,17 @@ def test_an_execution_says_what_it_waits_for_and_who_holds_that_to_those_who_may
         assert started.wait(60)
         waiting = once.enqueue(2, queue="mail")
         wait = {"limit": "once", "part": "concurrency", "wait_s": 0.0}
-        viewer = client("viewer")
-        found = viewer.get(f"{LIST}/{waiting.id}").json()
-        assert found["waits_for"] == [{**wait, "held_by": [holder.id]}]
-        found = client("viewer", queues=["mail"]).get(f"{LIST}/{waiting.id}").json()
-        assert found["waits_for"] == [{**wait, "held_by": []}]
+        viewer, of_mail = client("viewer"), client("viewer", queues=["mail"])
+        for caller, held_by in ((viewer, [holder.id]), (of_mail, [])):
+            found = caller.get(f"{LIST}/{waiting.id}").json()
+            assert found["waits_for"] == [{**wait, "held_by": held_by}]
+            listed = caller.get(LIST, params={"queue": "mail"}).json()["executions"]
+            assert [each["waits_for"] for each in listed] == [found["waits_for"]]
         assert viewer.get(f"{LIST}/{holder.id}").json()["waits_for"] == []
+        assert [each["waits_for"] for each in viewer.get(LIST).json()["executions"]] == [
+            [{**wait, "held_by": [holder.id]}],
+            [],
+        ]
         go.set()
 
 
