@@ -45,7 +45,7 @@ def check_schema(database_url: str, *, schema: str, migrates: bool) -> Finding:
     except ButlerError as error:
         return problem("schema", str(error))
     if trouble is None:
-        return ok("schema", f"{schema!r} has {', '.join(found.applied)}")
+        return ok("schema", f"{schema!r} is at {found.applied[-1]}")
     if found.pending and migrates:
         return warning(
             "schema", f"{schema!r} lacks {', '.join(found.pending)}", "the next start applies it"

@@ -47,14 +47,14 @@ def _nameless(row: LimitRow, tasks: Sequence[TaskDefinition], queues: set[str]) 
         hint = did_you_mean(queue, queues)
         said = f"the queue {queue!r} is limited, which no task names and no worker serves{hint}"
         return warning("limits", said, f"butler queues limit {queue} --remove")
-    if row.kind == "task" or any(_may_make(task, row.name) for task in tasks):
+    if row.kind == "task" or any(may_make(task, row.name) for task in tasks):
         return None
     hint = did_you_mean(row.name, [task.name for task in tasks])
     said = f"{row.name!r} is limited, which is no task's name and no task's key{hint}"
     return warning("limits", said, f"butler limits remove {row.name!r}")
 
 
-def _may_make(task: TaskDefinition, name: str) -> bool:
+def may_make(task: TaskDefinition, name: str) -> bool:
     """Whether executions of this task may fall under this name."""
     limit = task.options.get("limit") or {}
     return bool(limit.get("computed")) or name in limit.get("keys", {}).values()

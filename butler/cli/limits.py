@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from butler.checking.limits import may_make
 from butler.cli.forms import limit_form
 from butler.cli.opening import open_ledger
 from butler.cli.options import app_options, dry_run_option, json_option
@@ -138,11 +139,22 @@ def remove(name: str, *, dry_run: bool, as_json: bool, **_: object) -> None:
             )
         if not dry_run:
             butler.limits.reset(name)
-    left = "anything goes" if row.declared is None else f"code allows {row.declared}"
+        left = _left(butler, name, row)
     if as_json:
         put_json({"name": name, "dry_run": dry_run, "was": str(row.given)})
     else:
         put(f"{printable(name)}: {'would be removed' if dry_run else 'removed'}; {left}")
+
+
+def _left(butler: Butler, name: str, row: LimitRow) -> str:
+    """What holds without what an operator has said."""
+    if row.declared is not None:
+        return f"code allows {row.declared}"
+    if row.kind == "key" and any(
+        may_make(task, name) for task in butler.storage.task_definitions()
+    ):
+        return "each task keeps to its own limit for it"
+    return "anything goes"
 
 
 def _find(butler: Butler, name: str) -> LimitRow:
@@ -170,6 +182,12 @@ def _row(row: LimitRow, waiting: int) -> tuple[object, ...]:
         rule.max_concurrency,
         rule.rate,
         waiting,
-        "operator" if row.given is not None else "code" if row.declared is not None else "",
+        _said_by(row),
         "paused" if row.paused_at is not None else "full" if full else "",
     )
+
+
+def _said_by(row: LimitRow) -> str:
+    if row.given is not None:
+        return "operator"
+    return "" if row.rule.says_nothing else "code"

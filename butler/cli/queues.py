@@ -11,6 +11,7 @@ from butler.cli.limits import check_rule, rule_options
 from butler.cli.opening import open_ledger
 from butler.cli.options import app_options, json_option
 from butler.cli.printing import printable, put_json, put_table, say
+from butler.errors import did_you_mean
 from butler.executions import ExecutionStatus, Priority
 from butler.limiting import QUEUE_PREFIX, LimitRule, make_rule
 from butler.queue_facts import QueueFacts
@@ -53,6 +54,7 @@ def command() -> None:
 def pause(queue: str, *, as_json: bool, **_: object) -> None:
     """Start nothing of a queue from now on; what runs goes on, what comes waits."""
     with open_ledger() as butler:
+        _warn_of_strange_queue(butler, queue)
         butler.queues.pause(queue)
     say(f"queue {printable(queue)} is paused")
     if as_json:
@@ -88,6 +90,8 @@ def limit(queue: str, *, as_json: bool, **given: Any) -> None:
     """Limit all executions of a queue together, whatever their tasks; what is not given is free."""
     rule = check_rule(given, instead="remove")
     with open_ledger() as butler:
+        if not given["remove"]:
+            _warn_of_strange_queue(butler, queue)
         butler.queues.limit(queue, **rule)
     allowed = make_rule(**rule)
     say(f"queue {printable(queue)}: {allowed}")
@@ -109,7 +113,8 @@ def list_queues(*, as_json: bool, **_: object) -> None:
     """List queues: what waits in Redis by priority, what the ledger knows, and who serves them.
 
     HIGH, NORMAL and LOW are what waits in Redis, on the lists and in turn beside them; the states
-    are the ledger's. STATE also says how many fair keys take turns on a queue.
+    are the ledger's. What is QUEUED and waits in neither stands aside for a limit, or is in a
+    worker's hand. STATE also says how many fair keys take turns on a queue.
     """
     with open_ledger() as butler:
         limits = {
@@ -123,6 +128,14 @@ def list_queues(*, as_json: bool, **_: object) -> None:
         put_json({"queues": forms})
     else:
         put_table(COLUMNS, map(_row, forms), empty="no queues")
+
+
+def _warn_of_strange_queue(butler: Butler, queue: str) -> None:
+    """It may be the first word of a queue to come; often it is one there is, misspelt."""
+    known = _names(butler)
+    if queue not in known:
+        hint = did_you_mean(queue, known)
+        say(f'nothing has named a queue "{printable(queue)}" yet{hint}')
 
 
 def _names(butler: Butler) -> set[str]:

@@ -6,17 +6,17 @@ keeps it; what it refuses comes back as a `Refused` with a `Wait`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from butler.durations import seconds_text
-from butler.limiting import QUEUE_PREFIX
+from butler.limiting import QUEUE_PREFIX, LimitRule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from butler.limiting import LimitKeys, LimitRule
+    from butler.limiting import LimitKeys
 
 LimitPart = Literal["paused", "concurrency", "rate"]
 # A claim is also refused where only code can tell under which names an execution falls.
@@ -76,7 +76,11 @@ class MadeKeys:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitRow:
-    """One name: what code declared, what an operator gave, and how many run under it."""
+    """One name: what code declared, what an operator gave, and how many run under it.
+
+    ``tasks`` are those whose attempts hold its slots. Of a key, ``rule`` is what an operator gave;
+    without that the least that these tasks allow at once, for each holds it to its own.
+    """
 
     name: str
     kind: LimitKind
@@ -85,6 +89,25 @@ class LimitRow:
     rule: LimitRule
     paused_at: datetime | None
     running: int
+    tasks: tuple[str, ...] = ()
+
+
+def with_rules_of_tasks(rows: Sequence[LimitRow]) -> list[LimitRow]:
+    """All rows of a ledger, those of keys with what holds for them."""
+    tasks = {row.name: row.rule.max_concurrency for row in rows if row.kind == "task"}
+    return [
+        replace(row, rule=LimitRule(max_concurrency=least))
+        if row.kind == "key"
+        and row.given is None
+        and (least := min(filter(None, map(tasks.get, row.tasks)), default=None)) is not None
+        else row
+        for row in rows
+    ]
+
+
+def kind_of(name: str) -> LimitKind:
+    """Of a name that has no rule and is no task's."""
+    return "queue" if name.startswith(QUEUE_PREFIX) else "key"
 
 
 class LimitStorage(Protocol):

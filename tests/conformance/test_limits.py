@@ -142,6 +142,14 @@ def test_a_limit_on_one_key_is_not_on_the_others(storage):
     keys = [LimitKeys(concurrency=f"customer:{n}") for n in (1, 2)]
     ids = [id_ for key in keys for id_ in queue(storage, 3, limit_keys=key)]
     assert len(claim(storage, worker(storage), ids).won) == 3
+    rows = {row.name: row for row in storage.limits()}
+    assert {name: (row.kind, row.rule.max_concurrency) for name, row in rows.items()} == {
+        "Send Mail": ("task", 1),
+        "customer:1": ("key", 2),
+        "customer:2": ("key", 1),
+    }
+    assert (rows["customer:2"].tasks, rows["customer:2"].given) == (("Send Mail",), None)
+    assert (rows["customer:2"].running, rows["Send Mail"].tasks) == (1, ())
 
 
 def test_a_paused_queue_starts_nothing_until_it_goes_on(storage):

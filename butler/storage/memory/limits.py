@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from butler.executions import ExecutionStatus
 from butler.limiting import QUEUE_PREFIX, LimitKeys, LimitRule
-from butler.storage.limits import HOLDERS_SHOWN, LimitRow, Prospect, Wait
+from butler.storage.limits import (
+    HOLDERS_SHOWN,
+    LimitRow,
+    Prospect,
+    Wait,
+    kind_of,
+    with_rules_of_tasks,
+)
 
 if TYPE_CHECKING:
     import threading
@@ -163,9 +170,7 @@ class MemoryLimits:
     def set_limit(self, name: str, rule: LimitRule | None) -> None:
         """Say what an operator allows for a name; None takes back what was said."""
         with self._lock:
-            kind: LimitKind = "task" if name in self._tasks else "key"
-            if name.startswith(QUEUE_PREFIX):
-                kind = "queue"
+            kind = "task" if name in self._tasks else kind_of(name)
             self._limits.known.setdefault(name, _Limit(kind)).given = rule
             self._limits.tidy(name)
 
@@ -193,7 +198,8 @@ class MemoryLimits:
         with self._lock:
             running = self._rows.in_status(ExecutionStatus.RUNNING)
             held = {name for row in running for name in self._limits.slots(row)}
-            return [self._limit_row(name) for name in sorted({*self._limits.known, *held})]
+            rows = [self._limit_row(name) for name in sorted({*self._limits.known, *held})]
+            return with_rules_of_tasks(rows)
 
     def prospects(self, ids: Sequence[str]) -> list[Prospect]:
         """What each limit says of those of these that are queued, the ones that block first."""
@@ -218,7 +224,9 @@ class MemoryLimits:
                 self._limits.tidy(definition.name)
 
     def _limit_row(self, name: str) -> LimitRow:
-        known = self._limits.known.get(name, _Limit("key"))
+        known = self._limits.known.get(name, _Limit(kind_of(name)))
+        holders = self._limits.holders(name)
+        found = (self._rows.get(id_) for id_ in holders)
         return LimitRow(
             name=name,
             kind=known.kind,
@@ -226,7 +234,8 @@ class MemoryLimits:
             given=known.given,
             rule=known.rule,
             paused_at=known.paused_at,
-            running=len(self._limits.holders(name)),
+            running=len(holders),
+            tasks=tuple(sorted({row.new.task for row in found if row is not None})),
         )
 
 

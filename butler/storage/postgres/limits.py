@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from butler.limiting import QUEUE_PREFIX, LimitRule
-from butler.storage.limits import LimitRow, Prospect
+from butler.storage.limits import LimitRow, Prospect, with_rules_of_tasks
 from butler.storage.postgres import literals, rows
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class PostgresLimits:
 
     def limits(self) -> list[LimitRow]:
         """Every name that has a rule, is paused, or under which something runs; by name."""
-        return [
+        found = [
             LimitRow(
                 name=name,
                 kind=kind,
@@ -54,9 +54,13 @@ class PostgresLimits:
                 rule=LimitRule.from_json(declared, given),
                 paused_at=rows.maybe_utc(paused_at),
                 running=running,
+                tasks=tuple(tasks),
             )
-            for name, kind, declared, given, paused_at, running in self._connections.run("limits")
+            for name, kind, declared, given, paused_at, running, tasks in self._connections.run(
+                "limits"
+            )
         ]
+        return with_rules_of_tasks(found)
 
     def prospects(self, ids: Sequence[str]) -> list[Prospect]:
         """What each limit says of those of these that are queued, the ones that block first."""
