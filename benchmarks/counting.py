@@ -53,7 +53,7 @@ def fold_s(storage):
     folds = []
     while True:
         started = time.perf_counter()
-        count = storage.fold_stats(epoch=epoch, limit=2_000)
+        count = storage.fold_stats(epoch=epoch, limit=20_000)
         if not count:
             return folds
         folds.append((count, time.perf_counter() - started))
@@ -118,7 +118,7 @@ def main():
             "finish_us_without": median(taken[False]),
             "share_of_throughput": (median(taken[True]) - median(taken[False]))
             / arguments.execution_us,
-            "deltas_folded": sum(count for count, _ in folds),
+            "ends_folded": sum(count for count, _ in folds),
             "fold_s": sum(seconds for _, seconds in folds),
             "read_s_before_fold": unfolded_s,
             "read_s_after_fold": read_s(counting),

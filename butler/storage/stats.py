@@ -1,7 +1,7 @@
 """The part of `Storage` that keeps statistics: how attempts and executions ended, and what failed.
 
-Each statement that ends something writes what it ended as a small delta row, in the same
-transaction; the leading scheduler folds deltas into rows a minute, hour and day. Readers add what
+Each statement that ends something writes what it ended as one small row, in the same
+transaction; the leading scheduler folds these into rows a minute, hour and day. Readers add what
 is not folded yet, so that the numbers are exact at once, whoever leads, and stay so when executions
 are pruned. Rejected: counters that every finish updates, on which all workers would queue; and
 counting executions when asked, which a retention of a day would make wrong.
@@ -154,7 +154,7 @@ class StatsStorage(Protocol):
         ...
 
     def fold_stats(self, *, epoch: int, limit: int) -> int:
-        """Fold up to ``limit`` deltas of each kind; how many of either are done at most."""
+        """Fold what some ``limit`` ends counted; at least ``limit`` if there may be more."""
         ...
 
     def prune_stats(self, *, epoch: int, limit: int) -> int:

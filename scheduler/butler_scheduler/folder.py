@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from butler_scheduler.leader import Leader
 
 FOLD_EVERY_S = 5.0
-FOLD_AT_ONCE = 2_000
+FOLD_AT_ONCE = 20_000
+PRUNE_AT_ONCE = 2_000
 PRUNE_EVERY_S = 60.0
 REST_AT_LEAST_S = 0.005
 
@@ -48,6 +49,7 @@ class Folder(Service):
             return FOLD_EVERY_S
         full = self._storage.fold_stats(epoch=epoch, limit=self._batch) >= self._batch
         if now >= self._prune_at:
-            removed = self._storage.prune_stats(epoch=epoch, limit=self._batch)
-            self._prune_at = now + (PRUNE_EVERY_S if removed < self._batch else FOLD_EVERY_S)
+            limit = min(self._batch, PRUNE_AT_ONCE)
+            removed = self._storage.prune_stats(epoch=epoch, limit=limit)
+            self._prune_at = now + (PRUNE_EVERY_S if removed < limit else FOLD_EVERY_S)
         return max(self._clock.monotonic() - now, REST_AT_LEAST_S) if full else FOLD_EVERY_S

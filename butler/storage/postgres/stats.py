@@ -67,7 +67,7 @@ class PostgresStats:
         return [_group(row) for row in self._connections.run("errors_read", params)]
 
     def fold_stats(self, *, epoch: int, limit: int) -> int:
-        """Fold up to ``limit`` deltas of each kind."""
+        """Fold what about ``limit`` ends have counted."""
         params = {"epoch": str(epoch), "limit": str(limit)}
         folds = ("stats_fold", "errors_fold")
         return max(int(self._connections.run(fold, params)[0][0]) for fold in folds)

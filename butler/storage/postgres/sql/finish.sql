@@ -52,22 +52,15 @@ recorded AS (
     ON CONFLICT (execution_id, attempt) DO NOTHING
 ),
 counted AS (
-    INSERT INTO {schema}.stats_deltas (
-        at, task, queue, ending, status, number, wait_us, run_us, waits, runs
+    INSERT INTO {schema}.stats_batches (
+        at, ends, tasks, queues, endings, statuses, due, started
     )
     SELECT
-        date_trunc('minute', now()), took.task, took.queue, took.outcome, took.status, count(*),
-        sum(took.wait_us), sum(took.run_us),
-        array_agg({schema}.stats_bucket(took.wait_us)),
-        array_agg({schema}.stats_bucket(took.run_us))
-    FROM (
-        SELECT
-            ending.task, ending.queue, ending.outcome, ending.status,
-            greatest(date_part('epoch', ending.started_at - ending.run_at) * 1e6, 0) AS wait_us,
-            greatest(date_part('epoch', now() - ending.started_at) * 1e6, 0) AS run_us
-        FROM ending
-    ) AS took
-    GROUP BY took.task, took.queue, took.outcome, took.status
+        now(), count(*), array_agg(ending.task), array_agg(ending.queue),
+        array_agg(ending.outcome), array_agg(ending.status),
+        array_agg(ending.run_at), array_agg(ending.started_at)
+    FROM ending
+    HAVING count(*) > 0
 ),
 noted AS (
     INSERT INTO {schema}.error_deltas (

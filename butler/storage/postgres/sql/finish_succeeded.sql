@@ -25,22 +25,14 @@ WITH ending AS MATERIALIZED (
         AND e.claim_token = t.claim_token
 ),
 counted AS (
-    INSERT INTO {schema}.stats_deltas (
-        at, task, queue, ending, status, number, wait_us, run_us, waits, runs
+    INSERT INTO {schema}.stats_batches (
+        at, ends, tasks, queues, due, started
     )
     SELECT
-        date_trunc('minute', now()), took.task, took.queue, 'succeeded', 'succeeded', count(*),
-        sum(took.wait_us), sum(took.run_us),
-        array_agg({schema}.stats_bucket(took.wait_us)),
-        array_agg({schema}.stats_bucket(took.run_us))
-    FROM (
-        SELECT
-            ending.task, ending.queue,
-            greatest(date_part('epoch', ending.started_at - ending.run_at) * 1e6, 0) AS wait_us,
-            greatest(date_part('epoch', now() - ending.started_at) * 1e6, 0) AS run_us
-        FROM ending
-    ) AS took
-    GROUP BY took.task, took.queue
+        now(), count(*), array_agg(ending.task), array_agg(ending.queue),
+        array_agg(ending.run_at), array_agg(ending.started_at)
+    FROM ending
+    HAVING count(*) > 0
 ),
 freed AS (
     DELETE FROM {schema}.unique_keys AS k

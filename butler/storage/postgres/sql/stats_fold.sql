@@ -1,26 +1,65 @@
--- Fold some deltas into the rows of their minute, hour and day, if the caller leads; how many.
+-- Fold some of what was counted into the rows of its minute, hour and day, if the caller leads; how
+-- much: at least ``limit`` when there may be more.
 --
--- What is deleted here is what is added here: a delta that commits late is simply folded later, and
--- two folds at once share the deltas between them. Rows are written in key order, so that they do not
--- deadlock. Buckets are counted a minute first, which leaves few to be counted an hour and a day.
-WITH taken AS MATERIALIZED (
+-- Batches are taken until they hold ``limit`` ends, a tenth as many deltas beside. What is deleted here
+-- is what is added here: what commits late is simply folded later, and two folds at once share the
+-- rest between them. Rows are written in key order, so that they do not deadlock. Buckets are counted a
+-- minute first, which leaves few to be counted an hour and a day.
+WITH led AS MATERIALIZED (
+    SELECT l.epoch
+    FROM {schema}.leadership AS l
+    WHERE l.epoch = %(epoch)s::bigint
+        AND l.holder IS NOT NULL
+),
+deltas AS MATERIALIZED (
     DELETE FROM {schema}.stats_deltas AS d
     WHERE d.ctid = ANY (
         ARRAY(
             SELECT x.ctid
             FROM {schema}.stats_deltas AS x
-            WHERE EXISTS (
-                SELECT
-                FROM {schema}.leadership AS l
-                WHERE l.epoch = %(epoch)s::bigint
-                    AND l.holder IS NOT NULL
-            )
-            LIMIT %(limit)s::integer
+            WHERE EXISTS (SELECT FROM led)
+            LIMIT greatest(%(limit)s::integer / 10, 1)
             FOR UPDATE SKIP LOCKED
         )
     )
     RETURNING
         d.at, d.task, d.queue, d.ending, d.status, d.number, d.wait_us, d.run_us, d.waits, d.runs
+),
+batches AS MATERIALIZED (
+    DELETE FROM {schema}.stats_batches AS b
+    WHERE b.ctid = ANY (
+        ARRAY(
+            SELECT x.ctid
+            FROM {schema}.stats_batches AS x
+            WHERE x.ctid = ANY (
+                ARRAY(
+                    SELECT c.ctid
+                    FROM (
+                        SELECT
+                            s.ctid, s.ends, sum(s.ends) OVER (ROWS UNBOUNDED PRECEDING) AS so_far
+                        FROM (
+                            SELECT y.ctid, y.ends
+                            FROM {schema}.stats_batches AS y
+                            WHERE EXISTS (SELECT FROM led)
+                            LIMIT %(limit)s::integer
+                        ) AS s
+                    ) AS c
+                    WHERE c.so_far - c.ends < %(limit)s::integer
+                )
+            )
+            FOR UPDATE SKIP LOCKED
+        )
+    )
+    RETURNING b.at, b.ends, b.tasks, b.queues, b.endings, b.statuses, b.due, b.started
+),
+opened AS MATERIALIZED (
+    SELECT
+        date_trunc('minute', b.at, 'UTC') AS at, e.task, e.queue, e.ending, e.status, e.wait_us,
+        e.run_us, {schema}.stats_bucket(e.wait_us) AS wait, {schema}.stats_bucket(e.run_us) AS run
+    FROM batches AS b
+    CROSS JOIN LATERAL {schema}.stats_opened(
+        b.at, b.tasks, b.queues, b.endings, b.statuses, b.due, b.started
+    ) AS e
 ),
 steps (step) AS (
     VALUES ('minute'), ('hour'), ('day')
@@ -32,27 +71,33 @@ summed AS (
         sum(m.run_us)::bigint AS run_us
     FROM (
         SELECT
-            taken.at, taken.task, taken.queue, taken.ending, taken.status,
-            sum(taken.number) AS number, sum(taken.wait_us) AS wait_us,
-            sum(taken.run_us) AS run_us
-        FROM taken
-        GROUP BY taken.at, taken.task, taken.queue, taken.ending, taken.status
+            o.at, o.task, o.queue, o.ending, o.status, count(*) AS number,
+            sum(o.wait_us) AS wait_us, sum(o.run_us) AS run_us
+        FROM opened AS o
+        GROUP BY o.at, o.task, o.queue, o.ending, o.status
+        UNION ALL
+        SELECT d.at, d.task, d.queue, d.ending, d.status, d.number, d.wait_us, d.run_us
+        FROM deltas AS d
     ) AS m
     CROSS JOIN steps
     GROUP BY steps.step, date_trunc(steps.step, m.at, 'UTC'), m.task, m.queue, m.ending, m.status
 ),
 bucketed AS (
-    SELECT
-        taken.at, taken.task, taken.queue, taken.ending, taken.status, e.waited, e.bucket,
-        count(*) AS number
-    FROM taken
+    SELECT o.at, o.task, o.queue, o.ending, o.status, true AS waited, o.wait AS bucket, count(*) AS number
+    FROM opened AS o
+    GROUP BY o.at, o.task, o.queue, o.ending, o.status, o.wait
+    UNION ALL
+    SELECT o.at, o.task, o.queue, o.ending, o.status, false, o.run, count(*)
+    FROM opened AS o
+    GROUP BY o.at, o.task, o.queue, o.ending, o.status, o.run
+    UNION ALL
+    SELECT d.at, d.task, d.queue, d.ending, d.status, e.waited, e.bucket, 1
+    FROM deltas AS d
     CROSS JOIN LATERAL (
-        SELECT true, w.bucket FROM unnest(taken.waits) AS w (bucket)
+        SELECT true, w.bucket FROM unnest(d.waits) AS w (bucket)
         UNION ALL
-        SELECT false, r.bucket FROM unnest(taken.runs) AS r (bucket)
+        SELECT false, r.bucket FROM unnest(d.runs) AS r (bucket)
     ) AS e (waited, bucket)
-    GROUP BY
-        taken.at, taken.task, taken.queue, taken.ending, taken.status, e.waited, e.bucket
 ),
 packed AS (
     SELECT
@@ -88,5 +133,7 @@ folded AS (
         waits = {schema}.stats_merged(s.waits, excluded.waits),
         runs = {schema}.stats_merged(s.runs, excluded.runs)
 )
-SELECT count(*)
-FROM taken
+SELECT greatest(
+    (SELECT count(*) FROM deltas) * 10,
+    (SELECT coalesce(sum(batches.ends), 0) FROM batches)
+)

@@ -43,7 +43,7 @@ found AS MATERIALIZED (
             WHERE %(with_times)s::boolean
         )
     FROM spans
-    JOIN {schema}.stats_deltas AS d ON d.at >= spans.since AND d.at < spans.until
+    JOIN {schema}.stats_unfolded AS d ON d.at >= spans.since AND d.at < spans.until
     WHERE (%(task)s::text IS NULL OR d.task = %(task)s::text)
         AND CASE
             WHEN %(queue)s::text IS NULL THEN d.queue <> %(internal)s::text
