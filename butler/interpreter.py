@@ -1,7 +1,8 @@
-"""How processes of ours that are busy for long set up the interpreter they run in."""
+"""How processes of ours set up the interpreter they run in."""
 
 from __future__ import annotations
 
+import atexit
 import gc
 import sys
 
@@ -12,8 +13,22 @@ SWITCH_INTERVAL_S = 0.001
 COLLECT_AFTER = (10_000, 20, 20)
 
 
+def collect_seldom() -> None:
+    """To be called by a command before anything else is imported; at its end is no collection.
+
+    What it imports lives as long as it does. Python's own thresholds search that again and again
+    while it is made, and once more at the end: a sixth of a short command's processor time.
+    """
+    gc.set_threshold(*COLLECT_AFTER)
+    # First in, last out. Cycles that are left then are not finalised; their memory goes anyway.
+    atexit.register(gc.freeze)
+
+
 def set_up() -> None:
-    """To be called before the application is imported, which may set something else."""
+    """What is busy for long needs more than a command does.
+
+    To be called before the application is imported, which may set something else.
+    """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.set_threshold(*COLLECT_AFTER)
 

@@ -16,8 +16,10 @@ EXIT_HIDDEN = 3
 def scheduler() -> None:
     """The command ``butler-scheduler``."""
     refuse_hidden_package("butler-scheduler")
+    from butler import interpreter
     from butler.pid_one import obey_sigterm
 
+    interpreter.collect_seldom()
     obey_sigterm()
     from butler_scheduler.cli import main
 

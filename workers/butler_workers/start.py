@@ -16,8 +16,10 @@ EXIT_HIDDEN = 3
 def butler() -> None:
     """The command ``butler``."""
     refuse_hidden_package("butler")
+    from butler import interpreter
     from butler.pid_one import obey_sigterm
 
+    interpreter.collect_seldom()
     obey_sigterm()
     from butler.cli import main
 
@@ -27,8 +29,10 @@ def butler() -> None:
 def worker() -> None:
     """The command ``butler-worker``."""
     refuse_hidden_package("butler-worker")
+    from butler import interpreter
     from butler.pid_one import obey_sigterm
 
+    interpreter.collect_seldom()
     obey_sigterm()
     from butler_workers.cli import main
 
