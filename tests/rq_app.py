@@ -32,8 +32,9 @@ async def awork(request: Item) -> int:
 
 @butler.task
 def leave_a_line(request: Item) -> None:
-    """Takes its time, then leaves a line in a file: as many lines as runs."""
-    time.sleep(request.seconds)
+    """Waits for a file beside, then leaves a line in its own: as many lines as runs."""
+    while not Path(f"{request.path}.told").exists():
+        time.sleep(0.1)
     with Path(request.path).open("a") as file:
         file.write("ran\n")
 

@@ -91,7 +91,7 @@ class Scene:
             self._processes[name].terminate()
         # The crash of a process of its own first: the worker's own would take that one with it.
         os.kill(begun_in(cells["process", "crash"]).pop(), signal.SIGSEGV)
-        self._wait(lambda: cells["process", "crash"].execution().status.finished, "it has crashed")
+        self._wait(lambda: self._is_settled(cells["process", "crash"]), "it has crashed")
         (child,) = begun_in(cells["thread", "crash"]) & begun_in(cells["async", "crash"])
         os.kill(child, signal.SIGSEGV)
         self._wait(lambda: self.fleet.logs().count("supervisor.signal") >= 2, "both have heard")
@@ -119,6 +119,12 @@ class Scene:
             },
             lists={name for name in names if handle.id in members(client, name)},
         )
+
+    def _is_settled(self, handle) -> bool:
+        """Whether an end is in Redis too, and nothing shows the attempt as running any more."""
+        wip = WireKeys.registry("wip", handle.execution().queue)
+        over = handle.execution().status.finished
+        return over and handle.id not in members(self.butler.redis, wip)
 
     def _wait(self, condition, what) -> None:
         wait_for(condition, what=what, fleet=self.fleet)
