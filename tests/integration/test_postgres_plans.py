@@ -35,14 +35,19 @@ HOT = ("claim", "finish_succeeded", "finish", "report_progress", "write_logs", "
 def sent_by(storage):
     """Each hot statement with the parameters that the storage sends for a batch."""
     sent = {}
-    run = storage._connections.run
+    connections = storage._connections
 
-    def note(name, params=None, *, hot=False):
-        if name in HOT:
-            sent[name] = (storage._connections.statements[name].decode(), params)
-        return run(name, params, hot=hot)
+    def noting(door):
+        def note(name, params=None, **options):
+            if name in HOT:
+                sent[name] = (connections.statements[name].decode(), params)
+            return door(name, params, **options)
 
-    storage._connections.run = note
+        return note
+
+    doors = ("run", "ask", "write")
+    for door in doors:
+        setattr(connections, door, noting(getattr(connections, door)))
     first, second, third = start_many(storage, 3)
     storage.report_progress(
         [
@@ -73,7 +78,8 @@ def sent_by(storage):
     storage.finish([lifecycle.succeed(first, result=None), lifecycle.succeed(second, result=None)])
     storage.finish([lifecycle.fail(third, error=BOOM)])
     insert_many(storage, 1, unique_key="invoice-7")
-    storage._connections.run = run
+    for door in doors:
+        delattr(connections, door)
     assert set(sent) == set(HOT)
     return sent
 

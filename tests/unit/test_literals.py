@@ -17,6 +17,9 @@ ONE, TWO = "019a0000-0000-7000-8000-000000000001", "019a0000-0000-7000-8000-0000
         ([f"{ONE},{TWO}"], "{NULL}"),
         ([f"{ONE},{TWO}", ""], "{NULL,NULL}"),
         ([f"{ONE},{TWO}", "," * 36], "{NULL,NULL}"),
+        ([ONE[:-1], f"0{TWO}"], "{NULL,NULL}"),
+        ([ONE, TWO.replace("-", "", 1) + "-"], f"{{{ONE},NULL}}"),
+        ([ONE, TWO.upper(), TWO[:-1] + "é"], f"{{{ONE},NULL,NULL}}"),
     ],
 )
 def test_each_id_stands_in_its_own_place_and_what_is_none_is_null(ids, text):

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 from butler.errors import QueueUnavailable, StorageUnavailable
 from butler.executions import ExecutionStatus
 from butler.hands import Settled
-from butler.ids import is_id, new_token
+from butler.ids import are_ids, is_id, new_token
 from butler.log import log_event
 from butler.parks import Parks
 from butler.queues import WireKeys, as_text
@@ -113,7 +113,11 @@ class Fetcher:
     def claim(self, popped: Sequence[Popped], *, solo: bool = False) -> None:
         """Claim what is in the hand and start it; returns when the ledger has decided."""
         token = new_token()
-        ids = tuple(execution_id for execution_id, _ in popped if is_id(execution_id))
+        ids = tuple([execution_id for execution_id, _ in popped])
+        strangers: Sequence[Popped] = ()
+        if not are_ids(ids):
+            strangers = [pair for pair in popped if not is_id(pair[0])]
+            ids = tuple(filter(is_id, ids))
         reply = self._ask_ledger(
             Claim(worker_id=self._hand.worker_id, token=token, ids=ids, solo=solo)
         )
@@ -124,10 +128,8 @@ class Fetcher:
             return
         if reply.won:
             self._on_claimed(reply.won)
-        decided = {claimed.id for claimed in reply.won}
-        strangers = [pair for pair in popped if not is_id(pair[0])]
         if reply.refused or strangers:
-            lists = dict(popped)
+            lists, decided = dict(popped), {claimed.id for claimed in reply.won}
             refused = [(item, lists[item.id]) for item in reply.refused if item.id not in decided]
             self._sort_refused(refused, strangers)
 

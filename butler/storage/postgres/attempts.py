@@ -55,9 +55,9 @@ class PostgresAttempts:
             "worker_id": claim.worker_id,
             "token": claim.token,
             "solo": "t" if claim.solo else "f",
-            "ids": literals.uuids(sorted(filter(literals.is_uuid, ids))),
+            "ids": literals.uuids(sorted(ids)),
         }
-        found = self._connections.run("claim", params, hot=True)
+        found = self._connections.ask("claim", params)
         won: dict[str, Claimed] = {row[0]: rows.claimed(row) for row in found}
         refused: dict[str, Refused] = {}
         if len(won) < len(ids) or not ids:
@@ -65,8 +65,8 @@ class PostgresAttempts:
             if not self._look_up(params, rest, won, refused):
                 return ClaimReply(worker_lost=True)
         return ClaimReply(
-            won=tuple(won[id_] for id_ in ids if id_ in won),
-            refused=tuple(refused[id_] for id_ in ids if id_ in refused),
+            won=tuple([won[id_] for id_ in ids if id_ in won]),
+            refused=tuple([refused[id_] for id_ in ids if id_ in refused]) if refused else (),
         )
 
     def _look_up(
@@ -147,11 +147,12 @@ class PostgresAttempts:
             cut = 1 + next(n for n, (a, b) in enumerate(pairwise(ids)) if a == b)
             return [*self._finish(transitions[:cut]), *self._finish(transitions[cut:])]
         if {t.outcome for t in transitions} == {AttemptOutcome.SUCCEEDED}:
-            params = _successes(transitions)
-            found = self._connections.run("finish_succeeded", params, hot=True)
-            replies = {id_: _succeeded(id_) for (id_,) in found}
+            written = self._connections.write("finish_succeeded", _successes(transitions))
+            if written == len(ids):
+                return [_succeeded(id_) for id_ in ids]
+            replies = {}
         else:
-            found = self._connections.run("finish", _ends(transitions), hot=True)
+            found = self._connections.ask("finish", _ends(transitions))
             replies = {row[0]: _finished(row, applied=True) for row in found}
         if len(replies) < len(ids):
             replies |= self._recognise([t for t in transitions if t.execution_id not in replies])

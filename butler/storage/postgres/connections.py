@@ -102,6 +102,13 @@ class PostgresConnections:
 
         return self._repeated(name, ask)
 
+    def ask(self, name: str, params: Mapping[str, str | None]) -> list[tuple[Any, ...]]:
+        """As `run` with ``hot``, for parameters that are texts: a tenth of a millisecond less."""
+        statement = self.statements.numbered(name)
+        return self._repeated(
+            name, lambda connection: connection.ask(statement, params, prepare=self._prepared)
+        )
+
     def write(
         self,
         name: str,

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import psycopg
 from psycopg import generators
+from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus
 from psycopg.rows import TupleRow
@@ -34,6 +35,7 @@ _Value = TypeVar("_Value")
 
 _LOOK_UP_EVERY_S = 0.1
 _CANCEL_WITHIN_S = 1.0
+_DONE = frozenset({ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK})
 
 
 class DeadlinePassed(psycopg.OperationalError):
@@ -84,6 +86,24 @@ class LedgerConnection(psycopg.Connection[TupleRow]):
         another 80, which reads the statement and finds a form for each parameter each time. So
         texts are handed to libpq as they are, and whatever need not come first is done meanwhile.
         """
+        self._send(statement, params, prepare=prepare)
+        if meanwhile is not None:
+            meanwhile()
+        return self._result().command_tuples or 0
+
+    def ask(
+        self, statement: NumberedStatement, params: Mapping[str, str | None], *, prepare: bool
+    ) -> list[tuple[Any, ...]]:
+        """The rows that one statement returns; sent as `write` does, read as psycopg reads."""
+        self._send(statement, params, prepare=prepare)
+        result = self._result()
+        reader = Transformer(self)
+        reader.set_pgresult(result)
+        return reader.load_rows(0, result.ntuples, tuple)
+
+    def _send(
+        self, statement: NumberedStatement, params: Mapping[str, str | None], *, prepare: bool
+    ) -> None:
         values = [self._parameter(params[name]) for name in statement.parameters]
         if not prepare:
             self.pgconn.send_query_params(statement.text, values)
@@ -94,9 +114,6 @@ class LedgerConnection(psycopg.Connection[TupleRow]):
                 self._known_there |= {statement.name}
             self.pgconn.send_query_prepared(statement.name, values)
         self.pgconn.flush()
-        if meanwhile is not None:
-            meanwhile()
-        return self._result().command_tuples or 0
 
     def _parameter(self, text: str | None) -> bytes | None:
         if text is None:
@@ -112,7 +129,7 @@ class LedgerConnection(psycopg.Connection[TupleRow]):
         """What the statement that was sent has led to; raises where that is an error."""
         results: list[PGresult] = self.wait(generators.execute(self.pgconn))
         for result in results:
-            if result.status != ExecStatus.COMMAND_OK:
+            if result.status not in _DONE:
                 raise error_from_result(result, encoding=self.info.encoding)
         return results[-1]
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, TypeGuard, cast
 
+from butler.ids import are_ids
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_UUIDS = re.compile(rf"{_UUID.pattern}(?:,{_UUID.pattern})*")
 
 
 def is_uuid(text: str | None) -> bool:
@@ -25,11 +26,7 @@ def is_uuid(text: str | None) -> bool:
 
 def are_uuids(values: Sequence[str | None]) -> TypeGuard[Sequence[str]]:
     """Whether all of them are, and there is one at least; looked at in one go."""
-    if None in values:
-        return False
-    text = ",".join(cast("Sequence[str]", values))
-    # A comma within a value would make the text longer than so many UUIDs are.
-    return len(text) == 37 * len(values) - 1 and _UUIDS.fullmatch(text) is not None
+    return None not in values and are_ids(cast("Sequence[str]", values))
 
 
 def uuids(values: Iterable[str | None]) -> str:

@@ -3,7 +3,8 @@
 -- The fence is (id, attempt, claim token) on a running row, read from the rows as they were locked,
 -- in the order of the ids given; for OFFSET 0 and the range that holds every uuid see claim.sql.
 -- The commit is synchronous: what a caller is told to be done stays done. What is counted is counted
--- in the same statement, so that statistics and executions cannot disagree.
+-- in the same statement, so that statistics and executions cannot disagree. How many rows it wrote is
+-- all it answers: where that is not the whole batch, finish_rest.sql tells how each of it stands.
 WITH ending AS MATERIALIZED (
     SELECT t.id, t.result, e.task, e.queue, e.unique_key, e.run_at, e.started_at
     FROM unnest(
@@ -50,4 +51,3 @@ SET status = 'succeeded',
     finished_at = now()
 FROM ending
 WHERE e.id = ending.id
-RETURNING e.id::text
