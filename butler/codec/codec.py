@@ -77,6 +77,8 @@ class Codec:
         arrive equal, cannot be stored (NUL, a lone surrogate, NaN) or is over ``max_bytes``;
         ``errors`` and the message name the fields.
         """
+        if value is None and self._nothing:
+            return None
         limit = self.max_bytes if max_bytes is None else max_bytes
         try:
             raw = self._write(value)
@@ -94,9 +96,10 @@ class Codec:
         except Exception as exc:  # noqa: BLE001  # a user's validator
             self._refuse_at((), f"a validator raised {_described(exc)} on reading it back", exc)
         self._refuse_difference(value, arrived)
-        if b"\\u0000" in raw or b"NaN" in raw or b"Infinity" in raw:
-            self._refuse_unstorable(raw)
-        return None if self._nothing else raw.decode()
+        text = raw.decode()
+        if "\\u0000" in text or "NaN" in text or "Infinity" in text:
+            self._refuse_unstorable(text)
+        return None if self._nothing else text
 
     def decode(self, text: str | bytes | None) -> Any:
         """The value that ``encode`` wrote; None stands for no text.
@@ -196,8 +199,8 @@ class Codec:
             self._refuse_at(path, f"text with {LONE_SURROGATE} cannot be stored")
         self._refuse_at(path, f"it cannot be written as JSON: {_described(exc)}", exc)
 
-    def _refuse_unstorable(self, raw: bytes) -> None:
-        found = unstorable(raw.decode())
+    def _refuse_unstorable(self, text: str) -> None:
+        found = unstorable(text)
         if found is not None:
             self._refuse_at(*found)
 

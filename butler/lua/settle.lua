@@ -23,7 +23,7 @@
 -- must not make a queued id look finished, nor leave a hash that nothing can read.
 
 local n, m, now, said = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[4]), tonumber(ARGV[8])
-local ids, good, bad, shown = {}, 0, 0, {}
+local ids, gone, good, bad, shown = {}, {}, 0, 0, {}
 local into = {finished = {}, failed = {}, canceled = {}}
 local out_of = {finished = {}, failed = {}, canceled = {}}
 local word = {scheduled = '{"kind":"state","over":false}'}
@@ -57,7 +57,7 @@ for i = 1, n do
     local j = shown[i]
     if status == 'finished' and i <= hidden and not j then
       set = nil
-      redis.call('DEL', key)
+      gone[#gone + 1] = key
     else
       redis.call('HSET', key, 'status', status, 'attempt', attempt, 'ended_at', ARGV[3])
     end
@@ -77,6 +77,7 @@ for i = 1, n do
     end
   end
 end
+if #gone > 0 then redis.call('DEL', unpack(gone)) end
 if n > 0 then redis.call('SREM', KEYS[1], unpack(ids)) end
 for i, name in ipairs({'finished', 'failed', 'canceled'}) do
   -- RQ's maintenance may have put an id where it does not belong.

@@ -60,6 +60,7 @@ class Attempt:
         "control",
         "deadline",
         "entry",
+        "in_process",
         "interrupt",
         "lock",
         "max_result_bytes",
@@ -79,6 +80,8 @@ class Attempt:
         self.spec = spec
         self.claimed_at = claimed_at
         self.max_result_bytes = max_result_bytes
+        # Whether it asks for a process of its own.
+        self.in_process = spec.options.isolation == "process"
         self.control = AttemptControl()
         self.lock = threading.Lock()
         self.started_at: float | None = None
@@ -92,11 +95,6 @@ class Attempt:
         self.thrown = False
         self.task: asyncio.Task[None] | None = None
         self.process: IsolatedProcess | None = None
-
-    @property
-    def in_process(self) -> bool:
-        """Whether it asks for a process of its own."""
-        return self.spec.options.isolation == "process"
 
     @property
     def timeout_s(self) -> float | None:

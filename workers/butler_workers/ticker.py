@@ -94,8 +94,10 @@ class Ticker:
     def tick(self) -> bool:
         """Look once at everything; whether there were any attempts."""
         now = self._clock.monotonic()
-        running = [attempt for attempt in self._attempts() if not attempt.over]
-        self._presence.keep(now, busy=bool(running))
+        held = [attempt for attempt in self._attempts() if not attempt.over]
+        # What was claimed ahead has nothing to be told of: most of what is held, for short tasks.
+        running = [attempt for attempt in held if attempt.started_at is not None]
+        self._presence.keep(now, busy=bool(held))
         if self._started is not None:
             self._started.speak(self._vitals())
         self._slots.warn_of_blocked_loop(running, now)
@@ -107,7 +109,7 @@ class Ticker:
             self._tell_progress(running, now)
         if running:
             self._notes.look()
-        return bool(running)
+        return bool(held)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
