@@ -1,18 +1,25 @@
 """The other systems, in an environment of their own, on the same servers as Butler.
 
 The environment is made at first use, in ``.bench/peers`` beside this folder, from
-``peers/requirements.txt``. A system that cannot be installed or does not run is said, not faked.
+``peers/requirements.txt``. Those that want a newer Python than this one have another beside it,
+made with ``BENCH_NEWER_PYTHON`` or the first ``python3.12`` or newer on the path. A system that
+cannot be installed or does not run is said, not faked.
 """
 
 import json
 import os
+import shutil
 import subprocess
 import sys
-import venv
+from functools import cache
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent / "peers"
 PLACE = HERE.parents[1] / ".bench" / "peers"
+NEWER_PLACE = PLACE.with_name("peers-newer")
+# By name: what it is imported as.
+WANT_NEWER = {"Oban": "oban"}
+NEWER = (3, 12)
 # How many jobs take some three seconds.
 COUNTS = {
     "RQ forking": 200,
@@ -32,25 +39,62 @@ class PeerMissing(Exception):
     """A system is not here, or did not run; says why."""
 
 
-def python():
-    """The Python that has the other systems; makes their environment at first use."""
+@cache
+def python(system=""):
+    """The Python that has the other systems, or this one; makes its environment at first use."""
     given = os.environ.get("BENCH_PEERS_PYTHON")
-    found = Path(given) if given else PLACE / "bin" / "python"
-    if not given and not (PLACE / "installed").exists():
-        print(f"installing the other systems into {PLACE}", file=sys.stderr)
-        venv.create(PLACE, with_pip=True, clear=True)
+    found = Path(given) if given else _environment(PLACE, sys.executable, "requirements.txt")
+    module = WANT_NEWER.get(system)
+    if module is None or _runs(found, f"import {module}"):
+        return found
+    return _environment(NEWER_PLACE, _newer_python(system), "requirements-newer.txt")
+
+
+def _environment(place, base, requirements):
+    found = place / "bin" / "python"
+    if not (place / "installed").exists():
+        print(f"installing other systems into {place}", file=sys.stderr)
         install = ["-m", "pip", "install", "-q", "--disable-pip-version-check"]
-        done = subprocess.run([found, *install, "-r", HERE / "requirements.txt"], check=False)
-        if done.returncode:
-            raise PeerMissing("the other systems could not be installed (pip failed)")
-        (PLACE / "installed").touch()
+        for command in (
+            [base, "-m", "venv", "--clear", place],
+            [found, *install, "-r", HERE / requirements],
+        ):
+            if subprocess.run(command, check=False).returncode:
+                raise PeerMissing(f"the systems of {requirements} could not be installed")
+        (place / "installed").touch()
     return found
 
 
+def _newer_python(system):
+    names = [os.environ.get("BENCH_NEWER_PYTHON"), *(f"python3.{n}" for n in range(NEWER[1], 20))]
+    for name in filter(None, names):
+        found = shutil.which(name)
+        if found and _runs(found, f"import sys; assert sys.version_info >= {NEWER}"):
+            return found
+    wanted = ".".join(map(str, NEWER))
+    raise PeerMissing(
+        f"{system} wants Python {wanted} or newer: none is on the path, and BENCH_NEWER_PYTHON "
+        "names none"
+    )
+
+
+def _runs(python, code):
+    return not subprocess.run([python, "-c", code], check=False, capture_output=True).returncode
+
+
 def versions():
-    """What pip says is in the environment, by name in lower case."""
+    """What pip says is in the environments, by name in lower case."""
+    newer = {}
+    for system, module in WANT_NEWER.items():
+        found = _versions(system)
+        newer |= {module: found[module]} if module in found else {}
+    return newer | _versions("")
+
+
+def _versions(system):
     try:
-        command = [python(), "-m", "pip", "list", "--format=json", "--disable-pip-version-check"]
+        command = [python(system), "-m", "pip", "list", "--format=json"]
+        command.append("--disable-pip-version-check")
         found = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     except (PeerMissing, subprocess.CalledProcessError):
         return {}
@@ -76,7 +120,7 @@ def _run(system, servers, *numbers):
     }
     try:
         done = subprocess.run(
-            [python(), HERE / "run.py", system, *map(str, numbers)],
+            [python(system), HERE / "run.py", system, *map(str, numbers)],
             cwd=HERE,
             env=environment,
             capture_output=True,
