@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from contextlib import contextmanager
 
 import pytest
@@ -48,11 +49,32 @@ def services(tmp_path_factory, servers_origin):
         yield services
 
 
+@pytest.fixture(scope="session")
+def put_cluster(tmp_path_factory, servers_origin):
+    """Puts an unused Postgres cluster where embedded servers will find it at their first start.
+
+    A copy costs a tenth of the half second of processor time that making one does.
+    """
+    from butler.embedded import EmbeddedServices
+
+    folder = tmp_path_factory.mktemp("cluster")
+    with EmbeddedServices(folder, durable=False, prefer=servers_origin) as services:
+        data = services.postgres.data
+
+    def put(folder):
+        folder.mkdir(mode=0o700, parents=True)
+        (folder / "lock").touch()
+        shutil.copytree(data, folder / data.name)
+
+    return put
+
+
 @pytest.fixture
-def own_services(tmp_path, servers_origin):
+def own_services(tmp_path, servers_origin, put_cluster):
     """Durable servers of one test's own, to be killed and wiped; not migrated."""
     from butler.embedded import EmbeddedServices
 
+    put_cluster(tmp_path / "own")
     with EmbeddedServices(tmp_path / "own", prefer=servers_origin) as services:
         yield services
 

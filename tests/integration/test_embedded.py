@@ -16,11 +16,16 @@ from butler.errors import EmbeddedUnavailable, InvalidOption
 
 
 @pytest.fixture
-def embedded(servers_origin):
-    """Make EmbeddedServices on the servers under test, and stop them all afterwards."""
+def embedded(servers_origin, put_cluster):
+    """Make EmbeddedServices on the servers under test, and stop them all afterwards.
+
+    A ``fresh`` one makes its cluster itself.
+    """
     made = []
 
-    def make(path, **options):
+    def make(path, *, fresh=False, **options):
+        if not fresh and not path.exists():
+            put_cluster(path)
         made.append(EmbeddedServices(path, prefer=servers_origin, **options))
         return made[-1]
 
@@ -55,7 +60,7 @@ def recall(services):
     "name", ["plain", "with spaces in it", "comma, and 'quotes\"", "100%41+b?c#d&e=ü", "x" * 200]
 )
 def test_the_urls_work_with_redis_py_and_psycopg_from_any_folder(embedded, tmp_path, name):
-    services = embedded(tmp_path / name / "data").start()
+    services = embedded(tmp_path / name / "data", fresh=True).start()
 
     remember(services, "here")
 
@@ -134,7 +139,7 @@ def test_a_first_start_costs_under_three_seconds_of_processor_and_the_next_are_a
 ):
     # On a busy machine the clock on the wall measures its other work: the restart has three tries.
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    services = embedded(tmp_path / "timed").start()
+    services = embedded(tmp_path / "timed", fresh=True).start()
     services.stop()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 3

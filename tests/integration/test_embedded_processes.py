@@ -178,8 +178,9 @@ def test_they_run_below_a_folder_that_only_another_user_may_enter(host, tmp_path
     assert recall(told) == ("kept", "kept")
 
 
-def test_kill_9_of_the_process_leaves_no_server_and_the_folder_usable(host, tmp_path):
+def test_kill_9_of_the_process_leaves_no_server_and_the_folder_usable(host, tmp_path, put_cluster):
     folder = tmp_path / "killed"
+    put_cluster(folder)
     process, told = host(folder)
     remember(told)
 
@@ -192,8 +193,9 @@ def test_kill_9_of_the_process_leaves_no_server_and_the_folder_usable(host, tmp_
     assert not is_alive(told["postgres"])
 
 
-def test_after_kill_9_of_the_process_nothing_runs_any_more(host, tmp_path):
+def test_after_kill_9_of_the_process_nothing_runs_any_more(host, tmp_path, put_cluster):
     folder = tmp_path / "gone"
+    put_cluster(folder)
     process, told = host(folder)
     with psycopg.connect(told["database_url"]):
         assert not runs_nothing(folder)
@@ -204,7 +206,8 @@ def test_after_kill_9_of_the_process_nothing_runs_any_more(host, tmp_path):
     assert not is_alive(told["postgres"])
 
 
-def test_a_process_that_just_ends_takes_its_servers_along(host, tmp_path):
+def test_a_process_that_just_ends_takes_its_servers_along(host, tmp_path, put_cluster):
+    put_cluster(tmp_path / "ended")
     process, _ = host(tmp_path / "ended")
     process.send_signal(signal.SIGTERM)
     process.wait(DEADLINE_S)
@@ -275,7 +278,8 @@ def test_pid_files_that_name_a_living_process_do_not_block_the_start(servers_ori
         assert recall(urls_of(services)) == ("kept", "kept")
 
 
-def test_a_folder_in_use_by_another_process_is_refused_with_its_pid(host, tmp_path):
+def test_a_folder_in_use_by_another_process_is_refused_with_its_pid(host, tmp_path, put_cluster):
+    put_cluster(tmp_path / "theirs")
     process, _ = host(tmp_path / "theirs")
     _, told = host(tmp_path / "theirs")
     assert f"in use by process {process.pid} " in told["error"]
