@@ -63,6 +63,10 @@ def until(condition, timeout_s=30.0):
         time.sleep(0.002)
 
 
+def names_of(threads):
+    return {thread.name for thread in threads}
+
+
 def followed(listener, *errors):
     follower = Everything(*errors)
     listener.follow(follower)
@@ -81,12 +85,13 @@ def test_a_follower_hears_of_every_execution_and_gets_a_turn(listener, wire):
 
 
 def test_all_followers_share_one_pattern_which_ends_with_the_last(listener, redis):
+    others = set(threading.enumerate())
     one, other = followed(listener), followed(listener)
     assert redis.pubsub_numpat() == 1
     listener.unfollow(one)
     listener.unfollow(other)
     until(lambda: redis.pubsub_numpat() == 0)
-    until(lambda: "butler-listener" not in {thread.name for thread in threading.enumerate()})
+    until(lambda: "butler-listener" not in names_of(set(threading.enumerate()) - others))
 
 
 def test_a_follower_is_told_when_redis_goes_and_when_it_is_back(listener, redis, wire):
