@@ -72,3 +72,11 @@ def status_of(handle):
 
 def wait_until_running(handle, fleet):
     wait_for(lambda: status_of(handle) is ExecutionStatus.RUNNING, what="it runs", fleet=fleet)
+
+
+def wait_for_status(job, status, fleet):
+    wait_for(
+        lambda: job.get_status(refresh=True) == status,
+        what=f"{status}, is {job.get_status(refresh=True)}",
+        fleet=fleet,
+    )

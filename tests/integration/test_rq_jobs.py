@@ -6,10 +6,9 @@ import signal
 import pytest
 import rq
 from fleet import live_workers, wait_for
-from rq.command import send_stop_job_command
-from rq.job import Callback, Job
-from rq_app import Item, add, fail_plainly, fail_twice, on_failure, on_success, sleep_plainly
-from rq_kit import butler, client, fleet, status_of
+from rq.job import Job
+from rq_app import Item, add, sleep_plainly
+from rq_kit import butler, client, fleet, status_of, wait_for_status
 
 from butler.executions import ExecutionStatus, Priority
 from butler.queues import WireKeys
@@ -35,14 +34,6 @@ def ready(butler, fleet, client):
     return start
 
 
-def wait_for_status(job, status, fleet):
-    wait_for(
-        lambda: job.get_status(refresh=True) == status,
-        what=f"{status}, is {job.get_status(refresh=True)}",
-        fleet=fleet,
-    )
-
-
 def test_without_the_flag_plain_jobs_stay_where_they_are_and_hold_up_nobody(
     butler, client, fleet, queue
 ):
@@ -58,15 +49,6 @@ def test_without_the_flag_plain_jobs_stay_where_they_are_and_hold_up_nobody(
     assert fleet.logs().count("fetch.foreign") <= 2
 
 
-def test_with_the_flag_a_plain_job_runs_and_its_result_is_rqs(butler, fleet, queue, ready):
-    ready()
-    job = queue.enqueue(add, 2, 3)
-    handle = butler.enqueue("work", Item(n=4))
-    wait_for_status(job, "finished", fleet)
-    assert (job.return_value(), handle.result(timeout_s=10)) == (5, 4)
-    assert job.latest_result().worker_name.endswith(".rq-jobs")
-
-
 def test_plain_jobs_and_executions_pass_each_other(butler, fleet, queue, ready):
     mixed = [(queue.enqueue(add, n, 1), butler.enqueue("work", Item(n=n))) for n in range(20)]
     ready()
@@ -75,46 +57,6 @@ def test_plain_jobs_and_executions_pass_each_other(butler, fleet, queue, ready):
         wait_for_status(job, "finished", fleet)
         assert job.return_value() == n + 1
     assert queue.job_ids == []
-
-
-def test_a_failure_is_recorded_and_its_callback_called(client, fleet, queue, ready):
-    ready()
-    job = queue.enqueue(fail_plainly, on_failure=Callback(on_failure))
-    wait_for_status(job, "failed", fleet)
-    assert "as plain as can be" in job.latest_result().exc_string
-    assert client.get(f"told:{job.id}") == b"failure ValueError"
-
-
-def test_a_success_callback_is_called(client, fleet, queue, ready):
-    ready()
-    job = queue.enqueue(add, 1, 1, on_success=Callback(on_success))
-    wait_for_status(job, "finished", fleet)
-    assert client.get(f"told:{job.id}") == b"success 2"
-
-
-@pytest.mark.parametrize("interval", [0, 1])
-def test_retries_work_with_and_without_a_pause(fleet, queue, ready, tmp_path, interval):
-    ready()
-    retry = rq.Retry(max=3, interval=interval)
-    job = queue.enqueue(fail_twice, str(tmp_path / "tries"), retry=retry)
-    wait_for_status(job, "finished", fleet)
-    assert job.return_value() == "at last"
-    assert len((tmp_path / "tries").read_text().splitlines()) == 3
-
-
-def test_a_job_outlives_its_timeout_and_fails(fleet, queue, ready):
-    ready()
-    job = queue.enqueue(sleep_plainly, 60, job_timeout=1)
-    wait_for_status(job, "failed", fleet)
-    assert "JobTimeoutException" in job.latest_result().exc_string
-
-
-def test_stop_job_stops_a_plain_job(client, fleet, queue, ready, tmp_path):
-    ready()
-    job = queue.enqueue(sleep_plainly, 60, str(tmp_path / "pid"))
-    wait_for(lambda: (tmp_path / "pid").exists(), what="it runs", fleet=fleet)
-    send_stop_job_command(client, job.id)
-    wait_for_status(job, "stopped", fleet)
 
 
 def test_no_plain_job_is_taken_while_rq_is_suspended(client, fleet, queue):

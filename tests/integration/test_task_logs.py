@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import select
 import signal
 import socket
@@ -15,14 +14,10 @@ from butler_workers.isolated import IsolatedRunner
 from fleet import live_workers, wait_for
 from fleet_app import Item
 from postgres_scenes import insert_many
+from talkers import TALKERS, said
 
-from butler.changes import ChangeKind
-from butler.errors import TaskFailed
-from butler.executions import ExecutionStatus
-from butler.log_buffer import MAX_LINES
 from butler.storage.logs import LogLine
 
-TALKERS = ["talk", "atalk", "isolated_talk"]
 NOW = datetime(2030, 1, 1, 12, 30, 15, 123456, tzinfo=UTC)
 
 
@@ -34,10 +29,6 @@ def start(butler, fleet, monkeypatch):
         wait_for(lambda: len(live_workers(butler)) == 1, what="a worker", fleet=fleet)
 
     return start
-
-
-def said(handle, **options):
-    return [(line.level, line.logger, line.message) for line in handle.logs(**options)]
 
 
 def test_every_form_of_task_has_its_lines_and_stderr_has_what_its_level_says(butler, fleet, start):
@@ -70,39 +61,6 @@ def test_print_is_kept_where_that_is_wanted_and_levels_where_they_are_set(butler
         ]
     # Seen as before by whoever reads the worker's own output.
     assert fleet.logs().count("from the context") == len(TALKERS)
-
-
-@pytest.mark.parametrize("name", TALKERS)
-def test_lines_of_a_running_attempt_are_there_within_a_moment_and_told(butler, fleet, start, name):
-    start()
-    handle = butler.enqueue(name, Item(seconds=3))
-    changes = [change for change in handle.events(timeout_s=60) if change.line]
-    wait_for(lambda: said(handle), what="lines", fleet=fleet)
-    told = [change.line for change in changes]
-    # What was logged before this process listened is in the ledger, and is not told again.
-    assert told == handle.logs()[-len(told) :]
-    first, last = changes[0], changes[-1]
-    assert first.kind is ChangeKind.LOG
-    assert first.status is ExecutionStatus.RUNNING
-    assert last.line.message == "done"
-
-
-@pytest.mark.parametrize("name", TALKERS)
-def test_a_flood_is_cut_and_counted(butler, start, name):
-    start()
-    handle = butler.enqueue(name, Item(n=2_000))
-    handle.result(timeout_s=60)
-    lines = handle.logs(limit=2_000)
-    assert len(lines) == MAX_LINES + 1
-    assert (lines[-1].cut, lines[-1].message) == (True, "… [cut: 1,003 lines]")
-
-
-def test_the_last_words_of_a_process_that_dies_are_there(butler, start):
-    start()
-    handle = butler.enqueue("isolated_last_words", Item())
-    with pytest.raises(TaskFailed, match="exited with code 7"):
-        handle.result(timeout_s=60)
-    assert [line.message for line in handle.logs()] == ["last words"]
 
 
 def test_an_interrupt_waits_until_a_line_has_gone(butler):
@@ -138,19 +96,6 @@ def test_an_interrupt_waits_until_a_line_has_gone(butler):
         ours.close()
         theirs.close()
     assert json.loads(read)["entry"] == [1, 1.0, 20, "shop", "x" * 2_000_000]
-
-
-def test_a_flood_that_is_interrupted_is_cut_as_well(butler, start):
-    start()
-    # Its time-out is short: a process that is ready must be there.
-    assert butler.enqueue("isolated_work", Item()).result(timeout_s=60) != os.getpid()
-    handle = butler.enqueue("isolated_flood", Item())
-    with pytest.raises(TaskFailed, match="still running after timeout_s=1"):
-        handle.result(timeout_s=60)
-    lines = handle.logs()
-    assert {line.message for line in lines[:-1]} == {"x" * 300}
-    assert lines[-1].cut
-    assert butler.enqueue("isolated_work", Item()).result(timeout_s=60) != os.getpid()
 
 
 # The commands
