@@ -9,7 +9,7 @@ from accounts.tasks import Welcome, welcome
 
 def sign_up(request: HttpRequest) -> JsonResponse:
     user = User.objects.create_user(request.POST["name"])
-    handle = welcome.enqueue(Welcome(user_id=user.id), user_id=str(user.id))
+    handle = welcome.enqueue(Welcome(user_id=user.pk), user_id=str(user.pk))
     return JsonResponse({"id": handle.id}, status=202)
 
 
