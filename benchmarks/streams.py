@@ -37,7 +37,8 @@ class Stream:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 20)
         writer.write(request("GET", path))
         try:
-            while line := await reader.readline():
+            # The last chunk is empty; the connection stays open for another request.
+            while (line := await reader.readline()) and line != b"0\r\n":
                 if line.startswith(b"data: "):
                     self.begun.set()
                     if self.delays is not None:

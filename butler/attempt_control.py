@@ -41,6 +41,7 @@ class AttemptControl:
         "_progress",
         "_untold",
         "_wakers",
+        "on_line",
         "reason",
         "slots_taken",
         "traceparent",
@@ -57,6 +58,9 @@ class AttemptControl:
         self.reason: str | None = None
         self.traceparent: str | None = None
         """The span it runs in, once a middleware has said so; W3C's header."""
+        self.on_line: Callable[[], None] | None = None
+        """Set by a worker: called when there is a line to be taken. Must take no lock that others
+        need: a time-out may be thrown into it."""
         self.slots_taken: Callable[[], int] | None = None
         """Set by a worker: how many slots it has if all are taken, else 0."""
 
@@ -145,10 +149,14 @@ class AttemptControl:
     def log(self, level: int, logger: str, message: str, *, created: float) -> None:
         """Keep a line that the task has logged at this time (Unix, in seconds)."""
         (self._lines or self._begin_lines()).add(level, logger, message, created=created)
+        if self.on_line is not None:
+            self.on_line()
 
     def print(self, logger: str, text: str, *, created: float) -> None:
         """Keep what the task has written to a stream, line by line."""
         (self._lines or self._begin_lines()).write(logger, text, created=created)
+        if self.on_line is not None:
+            self.on_line()
 
     def end_lines(self) -> None:
         """The task is over: a line that it has not ended is one now."""
@@ -170,6 +178,8 @@ class AttemptControl:
     def receive_line(self, entry: Entry) -> None:
         """Keep a line that the attempt has logged in another process."""
         (self._lines or self._begin_lines()).receive(entry)
+        if self.on_line is not None:
+            self.on_line()
 
     def _begin_lines(self) -> LogBuffer:
         with _beginning:

@@ -232,12 +232,12 @@ class QueueWire:
         with wire_errors("stop"):
             self.redis.publish(WireKeys.commands(worker_name), command)
 
-    def publish(self, words: Iterable[tuple[str, str]]) -> None:
-        """Tell whoever waits, as (execution id, word of `butler.changes`)."""
+    def publish(self, words: Iterable[tuple[str, str]]) -> bool:
+        """Tell whoever waits, as (execution id, word of `butler.changes`); whether anybody did."""
         with wire_errors("publication"), self.redis.pipeline(transaction=False) as pipe:
             for execution_id, word in words:
                 pipe.publish(WireKeys.changes(execution_id), word)
-            pipe.execute()
+            return any(pipe.execute())
 
     def depth(self, queue: str) -> int:
         """How many executions wait on a queue, all priorities together."""
@@ -354,9 +354,19 @@ def _batches(
 @cache
 def _source(name: str) -> str:
     """A script, behind the functions that it includes."""
-    text = files("butler").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
+    text = _scripts()[name]
     included = _INCLUDE.search(text)
     return text if included is None else f"{_source(included[1])}\n{text}"
+
+
+@cache
+def _scripts() -> dict[str, str]:
+    """All files, by name, as they were at first: a process goes on while its files are replaced."""
+    return {
+        file.name.removesuffix(".lua"): file.read_text(encoding="utf-8")
+        for file in files("butler").joinpath("lua").iterdir()
+        if file.name.endswith(".lua")
+    }
 
 
 @cache

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from butler.client.problems import unreadable
 from butler.client.steps import Send
+from butler.client.tolerance import read_model
 from butler.ids import new_token
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def as_model(model: type[M]) -> Callable[[Answer], M]:
 
     def read(answer: Answer) -> M:
         try:
-            return model.model_validate_json(answer.body)
+            return read_model(model, answer.body)
         except ValidationError as error:
             raise unreadable(answer, error) from None
 

@@ -22,6 +22,7 @@ from butler.client.event_stream import QUIET_S, is_stream, next_event, stream_he
 from butler.client.exchange import NOT_MODIFIED, back_off_s, exchange
 from butler.client.records import change_of, read_execution
 from butler.client.steps import Answer, Item, Pause, Shut
+from butler.client.tolerance import read_model
 from butler.errors import ApiUnavailable, WaitTimeout
 from butler.web.models.executions import ShownChange
 
@@ -180,6 +181,6 @@ def _standing(execution: Execution) -> ExecutionChange:
 def _read_change(data: str) -> ExecutionChange | None:
     """The change that an event tells of; None for a pulse, and for kinds of a later release."""
     try:
-        return change_of(ShownChange.model_validate_json(data)) if data else None
+        return change_of(read_model(ShownChange, data)) if data else None
     except ValidationError:
         return None

@@ -13,6 +13,7 @@ from butler.client.event_stream import QUIET_S, is_stream, next_event, stream_he
 from butler.client.exchange import back_off_s, is_away
 from butler.client.problems import error_of, unreachable
 from butler.client.steps import Answer, Item, Pause, Shut
+from butler.client.tolerance import read_model
 from butler.web.models.executions import ShownChange, ShownMoment
 
 if TYPE_CHECKING:
@@ -70,10 +71,10 @@ def _tell(event: ServerEvent) -> Talk[None]:
     """Hand it over, if it is of a kind that this release knows."""
     try:
         if event.kind in ("ready", "missed"):
-            moment = ShownMoment.model_validate_json(event.data)
+            moment = read_model(ShownMoment, event.data)
             yield Item(WatchEvent(kind=event.kind, at=moment.at))
         elif event.data:
-            change = ShownChange.model_validate_json(event.data)
+            change = read_model(ShownChange, event.data)
             yield Item(WatchEvent(kind=event.kind, at=change.at, change=change))
     except ValidationError:
         return

@@ -151,6 +151,7 @@ def test_a_worker_that_was_given_up_ends_what_it_runs_and_writes_nothing(butler)
     assert lost == [True]
     assert status(handle) is ExecutionStatus.RUNNING
     assert calls(butler, "finish") == []
+    worker.life.end()
 
 
 def test_a_claim_of_a_worker_that_was_given_up_gives_its_hand_back(butler, worker):

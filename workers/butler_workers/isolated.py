@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from butler.lifecycle import Transition
     from butler.log_buffer import Entry
 
-PROGRESS_EVERY_S = 0.2
+PROGRESS_EVERY_S = 0.1
 MIB = 1024 * 1024
 
 

@@ -2,7 +2,12 @@
 
 A thread of its own, because the ledger may keep it waiting for half a minute, and the ticker, which
 interrupts what is overdue, must not wait with it. One statement each for the progress and for the
-lines of all attempts, at most four times a second.
+lines of all attempts, at most four times a second; for lines ten times, while somebody hears of
+them. The first line after a pause is written and told at once.
+
+Lines are told when they are written, never before: whoever has heard of one can come back for what
+follows it, and finds it in the ledger. Rejected: telling them at once and writing them later, so
+that a client's place might be one that the ledger does not have yet.
 
 Guarantee: when the end of an attempt is in the ledger, what it said before is there too, unless the
 ledger refused it. So the completer writes the last of it itself, before the ends; and it waits for
@@ -16,6 +21,7 @@ import logging
 import threading
 import time
 from datetime import UTC, datetime
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from butler.changes import log_words
@@ -38,6 +44,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PAUSE_S = 0.25
+HEARD_PAUSE_S = 0.1
 SILENT_S = 5.0
 STOP_S = 2.0
 
@@ -57,7 +64,10 @@ class Notes:
         self._wire = wire
         self._writing = threading.Lock()
         self._tell_at = 0.0
-        self._due = threading.Event()
+        self._heard = False
+        self._progress_at = 0.0
+        # Not an event, whose lock would be lost when a time-out is thrown into the task that logs.
+        self._due: SimpleQueue[None] = SimpleQueue()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="butler-notes", daemon=True)
 
@@ -66,37 +76,45 @@ class Notes:
         self._thread.start()
 
     def look(self) -> None:
-        """There are attempts, which may have said something; never blocks."""
-        if not self._due.is_set():
-            self._due.set()
+        """There are attempts, which may have said something; never blocks, takes no lock."""
+        if self._due.empty():
+            self._due.put(None)
 
     def stop(self) -> None:
         """Write what is there, also of attempts that go on, then end."""
         self._stopping.set()
-        self._due.set()
+        self._due.put(None)
         if self._thread.is_alive():
             self._thread.join(STOP_S)
-        self._write_safely(self._attempts())
+        self._write_safely(self._attempts(), progress=True)
 
-    def write(self, attempts: Iterable[Attempt]) -> None:
+    def write(self, attempts: Iterable[Attempt], *, progress: bool = True) -> None:
         """Write what these have said since; raises `StorageUnavailable`, and keeps the lines."""
         said = [a for a in attempts if a.control.has_lines or a.control.has_progress]
         if not said:
             return
         with self._writing:
-            self._write_progress(said)
+            if progress:
+                self._write_progress(said)
             # Told before the lock is given up: no word about an end may overtake it.
             self._tell(self._write_lines(said))
 
     def _run(self) -> None:
-        while self._due.wait() and not self._stopping.is_set():
-            self._due.clear()
-            self._write_safely(attempt for attempt in self._attempts() if not attempt.over)
-            self._stopping.wait(PAUSE_S)
+        while True:
+            self._due.get()
+            if self._stopping.is_set():
+                return
+            now = time.monotonic()
+            progress = now >= self._progress_at
+            if progress:
+                self._progress_at = now + PAUSE_S
+            running = [attempt for attempt in self._attempts() if not attempt.over]
+            self._write_safely(running, progress=progress)
+            self._stopping.wait(HEARD_PAUSE_S if self._heard else PAUSE_S)
 
-    def _write_safely(self, attempts: Iterable[Attempt]) -> None:
+    def _write_safely(self, attempts: Iterable[Attempt], *, progress: bool) -> None:
         try:
-            self.write(attempts)
+            self.write(attempts, progress=progress)
         except StorageUnavailable as error:
             log_event(logger, logging.WARNING, "notes.not_written", error=error)
         except Exception:
@@ -129,7 +147,7 @@ class Notes:
         if not lines or time.monotonic() < self._tell_at:
             return
         try:
-            self._wire.publish(log_words(lines))
+            self._heard = self._wire.publish(log_words(lines))
         except QueueUnavailable as error:
             # Ends must not wait for a silent Redis each time.
             self._tell_at = time.monotonic() + SILENT_S

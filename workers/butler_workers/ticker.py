@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BUSY_TICK_S = 0.1
+# While somebody hears of progress.
+HEARD_TICK_S = 0.05
 IDLE_TICK_S = 1.0
 ANNOUNCE_AFTER_S = 0.2
 ANNOUNCE_AGAIN_S = 30.0
@@ -44,7 +46,10 @@ UNSTARTED_S = 1.0
 
 
 class Ticker:
-    """A thread that looks at this process's attempts ten times a second while there are any."""
+    """A thread that looks at this process's attempts while there are any.
+
+    Ten times a second, and twenty while somebody hears how far they are.
+    """
 
     def __init__(
         self,
@@ -71,6 +76,7 @@ class Ticker:
         self._started = started
         self._vitals = vitals
         self._tell_at = 0.0
+        self._heard = False
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="butler-ticker", daemon=True)
@@ -119,7 +125,7 @@ class Ticker:
                 logger.exception("ticker.failed; going on")
                 busy = True
             if busy:
-                self._stopping.wait(BUSY_TICK_S)
+                self._stopping.wait(HEARD_TICK_S if self._heard else BUSY_TICK_S)
             else:
                 self._wake.wait(IDLE_TICK_S)
                 self._wake.clear()
@@ -152,7 +158,7 @@ class Ticker:
         if not words:
             return
         try:
-            self._wire.publish(words)
+            self._heard = self._wire.publish(words)
         except QueueUnavailable as error:
             # Overdue attempts must not wait for a silent Redis at each tick.
             self._tell_at = now + SILENT_S

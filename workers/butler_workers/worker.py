@@ -313,6 +313,7 @@ class Worker:
                 continue
             attempt = Attempt(claimed, spec, claimed_at=now, max_result_bytes=limit)
             attempt.control.slots_taken = self.slots.all_taken
+            attempt.control.on_line = self._notes.look
             attempts.append(attempt)
         for attempt in attempts:
             superseded = self._attempts.get(attempt.claimed.id)

@@ -76,9 +76,21 @@ def source(name: str) -> str:
     A line of it may name a part that it shares with others: ``{filters_held}`` is what is in
     ``sql/filters_held.sql``. psycopg keeps what it has parsed, but only of statements up to 4 kB.
     """
-    text = (
-        files("butler.storage.postgres").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
-    )
-    lines = [line.strip() for line in text.splitlines()]
+    lines = [line.strip() for line in _texts()[name].splitlines()]
     whole = "\n".join(line for line in lines if line and not line.startswith("--"))
     return _PART.sub(lambda part: source(part[1]), whole)
+
+
+@cache
+def _texts() -> dict[str, str]:
+    """All files, by name, as they were when the first was needed (some 10 ms, 100 kB).
+
+    A process goes on while its files are replaced by those of another release, which may have other
+    statements, or the same with other parameters.
+    """
+    folder = files("butler.storage.postgres").joinpath("sql")
+    return {
+        file.name.removesuffix(".sql"): file.read_text(encoding="utf-8")
+        for file in folder.iterdir()
+        if file.name.endswith(".sql")
+    }

@@ -164,7 +164,7 @@ class Feed(Follower):
         elif self.number != number:
             self._wake()
         if not self.ready or self._changed or self._progress or self._logged:
-            return GATHER_S
+            return max(self._gathered_at + GATHER_S - time.monotonic(), 0.0)
         return max(self._poll_at - time.monotonic(), 0.0)
 
     def _poll(self, storage: Storage) -> None:
