@@ -87,6 +87,8 @@ def test_a_misspelt_command_says_what_was_meant():
     assert "no command 'exectuions'; did you mean \"executions\"?" in result.output
 
 
+# Where a command has another default than the setting.
+OWN_DEFAULTS = {("butler dev", "queues"): "those of all tasks"}
 SETTING_OPTIONS = [
     (name, option)
     for name, each in LEAVES.items()
@@ -99,7 +101,7 @@ SETTING_OPTIONS = [
     ("name", "option"), SETTING_OPTIONS, ids=lambda value: getattr(value, "name", value)
 )
 def test_an_option_over_a_setting_shows_its_variable_and_default(name, option):
-    default = Settings.model_fields[option.setting].default
+    default = OWN_DEFAULTS.get((name, option.name), Settings.model_fields[option.setting].default)
     assert variable_of(option.setting) in option.help
     if default is not None:
         assert f"default: {default}" in option.help
