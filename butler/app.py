@@ -138,6 +138,12 @@ class Butler(Placer, RecurringOwner, MonitoringOwner):
         return self._backends.storage
 
     @property
+    def storage_apart(self) -> Storage:
+        """The ledger over a connection of its own, for who must not wait for all others here."""
+        self._check_open()
+        return self._backends.storage_apart
+
+    @property
     def redis(self) -> Redis:
         """The Redis client, with ordinary timeouts."""
         self._check_open()

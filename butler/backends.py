@@ -60,6 +60,21 @@ class Backends:
         return made.storage
 
     @property
+    def storage_apart(self) -> Storage:
+        """The ledger over one connection of its own; the storage that was given, if one was."""
+        made = self._here()
+        storage = self.storage
+        if storage is self._given_storage:
+            return storage
+        if made.storage_apart is None:
+            with made.lock:
+                if made.storage_apart is None:
+                    storage = self._new_storage(pool_size=1)
+                    storage.prepare()
+                    made.storage_apart = storage
+        return made.storage_apart
+
+    @property
     def redis(self) -> Redis:
         """A client with ordinary timeouts; raises `SettingsError`."""
         made = self._here()
@@ -119,8 +134,9 @@ class Backends:
         self._made = _Made()
         if made.threads is not None:
             made.threads.shutdown()
-        if made.storage is not None and made.storage is not self._given_storage:
-            made.storage.close()
+        for storage in (made.storage_apart, made.storage):
+            if storage is not None and storage is not self._given_storage:
+                storage.close()
         for client in (made.push_redis, made.redis):
             if client is not None and client is not self._given_redis:
                 client.close()
@@ -131,7 +147,7 @@ class Backends:
             made = self._made = _Made()
         return made
 
-    def _new_storage(self) -> Storage:
+    def _new_storage(self, *, pool_size: int | None = None) -> Storage:
         from butler.storage.postgres import PostgresStorage
 
         settings = self._settings()
@@ -141,7 +157,7 @@ class Backends:
             command_timeout_s=settings.command_timeout_s,
             retention_days=settings.retention,
             migrate=settings.migrate,
-            pool_size=settings.pool_size,
+            pool_size=pool_size or settings.pool_size,
             prepared_statements=settings.prepared_statements,
             max_progress_updates=settings.max_progress_updates,
             unique_wait_s=settings.unique_wait_s,
@@ -175,6 +191,7 @@ class _Made:
         # For what is made without a server's answer.
         self.small_lock = threading.Lock()
         self.storage: Storage | None = None
+        self.storage_apart: Storage | None = None
         self.redis: Redis | None = None
         self.push_redis: Redis | None = None
         self.wire: QueueWire | None = None

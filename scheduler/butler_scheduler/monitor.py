@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from butler_scheduler.leader import Leader
 
 TICK_EVERY_S = 1.0
+TICK_WHEN_PRESSED_S = 0.1
 
 
 class Monitor(Service):
@@ -33,6 +34,8 @@ class Monitor(Service):
             self._watchman.stand_down()
         else:
             self._watchman.step(epoch=epoch)
+            if self._watchman.pressing:
+                return TICK_WHEN_PRESSED_S
         return TICK_EVERY_S
 
     def wind_down(self) -> None:

@@ -77,15 +77,15 @@ class Courier:
         owed = [(alert, notice) for alert in alerts for notice in alert.outbox]
         self._under_way = {id_: f for id_, f in self._under_way.items() if not f.done()}
         if self._worker_id is not None:
-            self._butler.storage.heartbeat([self._worker_id])
+            self._butler.storage_apart.heartbeat([self._worker_id])
         if not owed:
             return
         ids = [notice.id for _, notice in owed][:MAX_BATCH]
-        known = {each.id: each.status for each in self._butler.storage.standings(ids)}
+        known = {each.id: each.status for each in self._butler.storage_apart.standings(ids)}
         self._settle(alerts, known, epoch=epoch)
         new = [pair for pair in owed[:MAX_BATCH] if pair[1].id not in known]
         if new:
-            self._butler.storage.insert([_execution(*pair) for pair in new])
+            self._butler.storage_apart.insert([_execution(*pair) for pair in new])
         for alert, notice in owed[:MAX_BATCH]:
             due = known.get(notice.id, ExecutionStatus.QUEUED) is ExecutionStatus.QUEUED
             free = len(self._under_way) < DELIVERIES_AT_ONCE
@@ -99,7 +99,7 @@ class Courier:
             self._pool = None
         if self._worker_id is not None:
             worker_id, self._worker_id = self._worker_id, None
-            self._butler.storage.stop_worker(worker_id)
+            self._butler.storage_apart.stop_worker(worker_id)
 
     def _settle(
         self, alerts: Sequence[Alert], known: Mapping[str, ExecutionStatus], *, epoch: int
@@ -111,7 +111,7 @@ class Courier:
             if any(notice.id in over for notice in alert.outbox)
         ]
         if settled:
-            self._butler.storage.write_alerts(settled, epoch=epoch)
+            self._butler.storage_apart.write_alerts(settled, epoch=epoch)
 
     def _begin(self, alert: Alert, notice: Notice) -> None:
         claimed = self._claim(notice.id)
@@ -123,7 +123,7 @@ class Courier:
         self._under_way[notice.id] = self._pool.submit(self._run, delivery)
 
     def _claim(self, execution_id: str) -> Claimed | None:
-        storage = self._butler.storage
+        storage = self._butler.storage_apart
         if self._worker_id is None:
             self._worker_id = new_id()
             storage.register_worker(_registration(self._worker_id))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from butler.monitoring.alerts.alert import Silence
     from butler.monitoring.alerts.measure import Measure
-    from butler.monitoring.alerts.measuring import Measures
+    from butler.monitoring.alerts.measuring import CheckMeasures, Measures
     from butler.monitoring.alerts.rule import AlertRule
 
 UPDATE_EVERY_S = 60.0
@@ -44,11 +44,19 @@ class Judge:
     def __init__(self) -> None:
         self._breached: dict[Key, datetime] = {}
         self._cleared: dict[Key, datetime] = {}
+        self.opens_in_s: float | None = None
+        """How soon the next alert opens, if what was last seen goes on; None when nothing waits."""
 
     def decide(
-        self, rules: Sequence[AlertRule], measures: Measures, standing: Standing, *, now: datetime
+        self,
+        rules: Sequence[AlertRule],
+        measures: Measures | CheckMeasures,
+        standing: Standing,
+        *,
+        now: datetime,
     ) -> list[Alert]:
         """The alerts to be written, as they are to be."""
+        self.opens_in_s = None
         unresolved = {a.key: a for a in standing.alerts if a.state is not AlertState.RESOLVED}
         look = _Look(standing=standing, now=now)
         changed: list[Alert | None] = []
@@ -78,7 +86,9 @@ class Judge:
         if known is not None:
             return _updated(rule, measure, known, look)
         since = self._breached.setdefault(key, look.now)
-        if (look.now - since).total_seconds() < rule.open_after_s:
+        left_s = rule.open_after_s - (look.now - since).total_seconds()
+        if left_s > 0:
+            self.opens_in_s = min(left_s, left_s if self.opens_in_s is None else self.opens_in_s)
             return None
         return look.told(_new_alert(rule, measure, look.now), NoticeEvent.OPENED)
 

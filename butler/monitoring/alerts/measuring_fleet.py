@@ -16,9 +16,11 @@ from butler.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from datetime import datetime
 
     from butler.monitoring.alerts.measure import View
     from butler.monitoring.alerts.rule import AlertRule
+    from butler.monitoring.health.verdict import HealthCheck
     from butler.storage.records import WorkerRow
 
     Measuring = Callable[[View, AlertRule], Iterable[Measure]]
@@ -164,14 +166,19 @@ def _lost_worker(view: View, rule: AlertRule) -> Iterator[Measure]:
 
 
 def _health(view: View, rule: AlertRule) -> Iterator[Measure]:  # noqa: ARG001
-    for check in view.checks:
+    return measures_of_checks(view.checks, now=view.picture.now)
+
+
+def measures_of_checks(checks: Iterable[HealthCheck], *, now: datetime) -> Iterator[Measure]:
+    """A measure for each check that is red and has no rule of its own."""
+    for check in checks:
         if check.level is not HealthLevel.UNHEALTHY or check.name in CHECKS_WITH_RULES:
             continue
         subject = check.name if check.subject is None else f"{check.name}:{check.subject}"
         yield Measure(
             subject=subject,
             value=1,
-            since=view.picture.now,
+            since=now,
             summary=f"{check.name} is unhealthy: {check.reason}",
             remedy=check.remedy or "",
         )

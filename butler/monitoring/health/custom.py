@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from butler.errors import DefinitionError
+from butler.monitoring.health.servers import SERVER_CHECKS
 from butler.monitoring.health.verdict import HealthCheck, HealthLevel, healthy, unhealthy
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ class CustomChecks:
 
     def add(self, name: str, check: Callable[[], Any]) -> None:
         """Add a check; raises `DefinitionError` where its name is another's."""
+        if name in SERVER_CHECKS:
+            raise DefinitionError(f"Butler has a health check {name!r}: choose another name")
         if self._checks.setdefault(name, check) is not check:
             raise DefinitionError(f"two health checks are called {name!r}: give one another name")
 

@@ -10,7 +10,7 @@ from butler.monitoring.health.custom import CustomChecks
 from butler.monitoring.health.fleet import check_fleet
 from butler.monitoring.health.jobs import check_jobs, job_health
 from butler.monitoring.health.queues import BacklogWatch, check_queues
-from butler.monitoring.health.servers import check_postgres, check_redis
+from butler.monitoring.health.servers import ServersLook, check_redis, look_at_postgres
 from butler.monitoring.health.verdict import HealthLevel, HealthReport, worst_first
 from butler.recurring.job import JobStatus
 from butler.storage.monitoring_records import WatchedFire
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from butler.app import Butler
     from butler.monitoring.health.verdict import HealthCheck, JobHealth
     from butler.recurring.job import RecurringFire
+    from butler.storage.base import Storage
     from butler.storage.monitoring_records import LedgerPicture
 
     Check = Callable[[], Any]
@@ -65,21 +66,23 @@ class Health:
 
     def report(self) -> HealthReport:
         """Make all checks now; never raises for what they find, a dead server neither."""
-        checks, _ = self.look()
-        return HealthReport(at=self._butler.clock.now(), checks=checks)
-
-    def look(self) -> tuple[tuple[HealthCheck, ...], LedgerPicture | None]:
-        """All checks, the worst first, and what was seen of the ledger; None where it is away."""
-        butler = self._butler
-        checks = list(check_postgres(lambda: butler.storage, butler.clock))
-        picture = None
-        if all(check.level is not HealthLevel.UNHEALTHY for check in checks) or len(checks) > 2:
-            picture = self._picture()
-        checks.extend(check_redis(lambda: butler.redis))
+        servers = self.servers(lambda: self._butler.storage)
+        checks = list(servers.checks)
+        picture = None if servers.now is None else self._picture()
         if picture is not None:
             checks.extend(self._of_ledger(picture))
         checks.extend(self._custom.run())
-        return worst_first(checks), picture
+        return HealthReport(at=self._butler.clock.now(), checks=worst_first(checks))
+
+    def servers(self, storage: Callable[[], Storage], *, connected: bool = False) -> ServersLook:
+        """The checks of both servers, over this storage; never raises for what they find."""
+        postgres = look_at_postgres(storage, self._butler.clock, connected=connected)
+        redis = check_redis(lambda: self._butler.redis)
+        return replace(postgres, checks=(*postgres.checks, *redis))
+
+    def of_picture(self, picture: LedgerPicture) -> tuple[HealthCheck, ...]:
+        """The checks of what was seen of a ledger, and users' own."""
+        return (*self._of_ledger(picture), *self._custom.run())
 
     def recurring(self, job: str) -> JobHealth:
         """How a recurring job does: last success, failures in a row, run time against its own.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from butler.durations import seconds_text
@@ -22,26 +23,45 @@ if TYPE_CHECKING:
     from butler.storage.base import Storage
 
 
-def check_postgres(storage: Callable[[], Storage], clock: Clock) -> Iterator[HealthCheck]:
-    """Postgres, its schema and its clock; of a ledger that does not answer only the first."""
+SERVER_CHECKS = frozenset({"postgres", "schema", "clock", "redis"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServersLook:
+    """How the servers do; ``now`` is the ledger's time, None where it cannot be worked on."""
+
+    checks: tuple[HealthCheck, ...]
+    now: datetime | None = None
+
+
+def look_at_postgres(
+    storage: Callable[[], Storage], clock: Clock, *, connected: bool
+) -> ServersLook:
+    """Postgres, its schema and its clock; of a ledger that does not answer only the first.
+
+    ``connected`` is for who has just asked something else.
+    """
     try:
-        # Connecting is paid once, by the first question; how the server does, the second one says.
-        storage().now()
+        if not connected:
+            # Connecting is paid by the first question; how the server does, the second one says.
+            storage().now()
         began_s, before = clock.monotonic(), clock.now()
         ledger_now = storage().now()
     except SchemaOutdated as error:
-        yield healthy("postgres", "answers")
-        yield unhealthy("schema", str(error), "run: butler migrate")
-        return
+        known = healthy("postgres", "answers")
+        return ServersLook(checks=(known, unhealthy("schema", str(error), "run: butler migrate")))
     except ButlerError as error:
-        yield unhealthy("postgres", str(error), "is it up, and does database_url name it?")
-        return
+        remedy = "is it up, and does database_url name it?"
+        return ServersLook(checks=(unhealthy("postgres", str(error), remedy),))
     took_s = clock.monotonic() - began_s
-    yield judge_answer(
-        "postgres", took_s, slow=limits.POSTGRES_SLOW_S, bad=limits.POSTGRES_TOO_SLOW_S
+    checks = (
+        judge_answer(
+            "postgres", took_s, slow=limits.POSTGRES_SLOW_S, bad=limits.POSTGRES_TOO_SLOW_S
+        ),
+        healthy("schema", "is one this release can work on"),
+        judge_clock(ledger_now, before=before, after=clock.now()),
     )
-    yield healthy("schema", "is one this release can work on")
-    yield judge_clock(ledger_now, before=before, after=clock.now())
+    return ServersLook(checks=checks, now=ledger_now)
 
 
 def check_redis(redis: Callable[[], Redis]) -> Iterator[HealthCheck]:
