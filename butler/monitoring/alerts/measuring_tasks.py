@@ -6,6 +6,7 @@ rules of one kind that look equally far back share one measuring.
 
 from __future__ import annotations
 
+import shlex
 from collections import defaultdict
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 SHORTEST_LONG_RUN_S = 60.0
 _ASK_STATISTICS_OF = 20
-_SHOW = "butler executions list --status failed --task shows them"
 
 
 def _in_a_row(view: View, rule: AlertRule) -> Iterator[Measure]:
@@ -50,7 +50,7 @@ def _in_a_row(view: View, rule: AlertRule) -> Iterator[Measure]:
                 since=failures[-1].finished_at,
                 summary=f"{task!r} failed {len(failures)} times in a row",
                 cause=f"the last error: {failures[0].error or 'none was recorded'}",
-                remedy=f"correct the task, then retry what failed; {_SHOW}",
+                remedy=f"correct the task, then retry what failed; {_shown(task)}",
                 execution_id=failures[0].id,
             )
 
@@ -81,7 +81,7 @@ def _failure_rate(view: View, rule: AlertRule) -> Iterator[Measure]:
                     f"{seconds_text(rule.window_s)}"
                 ),
                 cause="" if last is None else f"the last error: {last.error}",
-                remedy=f"see which errors there are; {_SHOW}",
+                remedy=f"see which errors there are; {_shown(task)}",
                 execution_id=None if last is None else last.id,
             )
 
@@ -199,3 +199,8 @@ def _first_failures(view: View, *, since: datetime) -> dict[str, datetime]:
 def _last_failures(view: View) -> dict[str, End]:
     failed = (end for end in view.picture.ends if not end.succeeded)
     return {end.task: end for end in sorted(failed, key=lambda each: each.finished_at)}
+
+
+def _shown(task: str) -> str:
+    """How to see what failed."""
+    return f"butler executions list --status failed --task {shlex.quote(task)} shows them"

@@ -126,6 +126,9 @@ def rules_of(storage: Storage) -> Rules:
 def _changed(rule: AlertRule, options: Any) -> AlertRule:
     checked = {name: _checked(name, value) for name, value in options.items()}
     changed = replace(rule, **checked)
+    if changed.kind is RuleKind.FAILURE_RATE and changed.threshold > 1:
+        got = f"{changed.threshold:g}"
+        raise InvalidOption(f"threshold must be a share in 0..1 (0.25 is 25 %), got {got}")
     if changed.escalate_to and changed.escalate_after_s is None:
         raise InvalidOption("escalate_to needs escalate_after_s: after how long to escalate")
     return changed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from butler.errors import InvalidOption
 from butler.monitoring.alerts.built_in import BUILT_IN
 from butler.monitoring.alerts.watchman import Watchman
 
@@ -183,3 +184,8 @@ def test_a_worker_that_serves_a_queue_is_not_the_leaders_own(told):
     [worker] = told.storage.workers()
     assert worker.queues == ("_butler",)
     assert (AGE, "default") in told.unresolved()
+
+
+def test_a_share_that_no_task_can_reach_is_refused(scene):
+    with pytest.raises(InvalidOption, match=r"a share in 0..1 \(0.25 is 25 %\), got 30"):
+        scene.butler.alert_rules.update("task-failure-rate", threshold=30)
