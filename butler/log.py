@@ -20,6 +20,28 @@ def log_event(logger: logging.Logger, level: int, event: str, /, **fields: objec
         logger.log(level, "%s %s", event, text, extra=extra)
 
 
+class Repeated:
+    """Logs the 1st, 2nd, 4th, 8th … time of what goes wrong again and again, as a warning.
+
+    An outage of a night must not fill a disk. Not safe for several threads.
+    """
+
+    def __init__(self, logger: logging.Logger, event: str) -> None:
+        self._logger = logger
+        self._event = event
+        self._times = 0
+
+    def again(self, **fields: object) -> None:
+        """It went wrong once more."""
+        self._times += 1
+        if self._times & (self._times - 1) == 0:
+            log_event(self._logger, logging.WARNING, self._event, times=self._times, **fields)
+
+    def over(self) -> None:
+        """It went well: the next time is a first one."""
+        self._times = 0
+
+
 def configure_logging(level: str, *, form: str = "console", worker: str | None = None) -> None:
     """Log to stderr, for the commands (a library leaves logging to its application).
 

@@ -4,11 +4,14 @@ import threading
 
 import pytest
 import redis
+from butler_workers.completer import Ending
 from worker_kit import Item, make_butler, make_worker, wait_for
 
-from butler import lifecycle
+from butler import TaskContext, lifecycle, task
+from butler.errors import QueueUnavailable, SchemaOutdated
 from butler.executions import AttemptOutcome, ExecutionStatus
 from butler.hands import Hands
+from butler.parks import Parks
 from butler.queues import WireKeys
 from butler.storage.records import Claim, HeartbeatReply
 
@@ -193,6 +196,38 @@ def test_an_end_that_came_after_another_attempt_began_changes_nothing(butler, wo
     assert "attempt.fenced" in caplog.text
 
 
+def test_what_was_popped_goes_back_when_its_claim_failed_unforeseen(butler, worker):
+    butler.storage.fail("claim", times=1, error=SchemaOutdated)
+    handle = butler.enqueue("double", Item(n=4))
+    assert handle.result(timeout_s=10) == 8
+    wait_for(lambda: not Hands(butler.redis).ids(worker.id))
+
+
+def test_what_was_refused_while_redis_went_away_is_sorted_again(butler, monkeypatch):
+    butler.register(limited)
+    worker = make_worker(butler)
+    failing = fail_once(monkeypatch, worker._fetcher._parks, "park")
+    worker.start()
+    first, second = butler.enqueue_many([(limited, Item(n=n)) for n in (1, 2)])
+    wait_for(lambda: failing == [])
+    wait_for(lambda: first.status is ExecutionStatus.RUNNING)
+    wait_for(lambda: Parks(butler.redis).page(0, 10))
+    worker.cancel(first.id)
+    wait_for(lambda: second.status is ExecutionStatus.RUNNING)
+    worker.drain(0)
+
+
+def test_what_is_queued_again_while_redis_was_away_is_pushed_later(butler, worker, monkeypatch):
+    handle = start_waiting(butler, worker)
+    failing = fail_once(monkeypatch, butler.wire, "push")
+    attempt = worker._attempts[handle.id]
+    transition = lifecycle.hand_back(attempt.claimed, reason="the test says so")
+    worker._completer.put(Ending(attempt.claimed, transition))
+    wait_for(lambda: failing == [] and handle.execution().attempt == 2)
+    worker.cancel(handle.id)
+    attempt.control.request_cancel("the test is over")
+
+
 def test_a_ledger_that_hangs_holds_up_no_stop(butler, monkeypatch):
     answered = threading.Event()
     worker = make_worker(butler)
@@ -204,6 +239,24 @@ def test_a_ledger_that_hangs_holds_up_no_stop(butler, monkeypatch):
         assert not answered.is_set()
     finally:
         answered.set()
+
+
+@task(max_concurrency=1)
+async def limited(request: Item, context: TaskContext) -> None:
+    await context.sleep(60)
+
+
+def fail_once(monkeypatch, owner, method):
+    """Let Redis be away at the next call of a method; what is returned is empty afterwards."""
+    left, real = [QueueUnavailable("spoilt")], getattr(owner, method)
+
+    def call(*arguments, **options):
+        if left:
+            raise left.pop()
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(owner, method, call)
+    return left
 
 
 def entry_of(butler, handle):

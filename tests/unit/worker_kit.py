@@ -25,9 +25,9 @@ class SpoiltStorage:
         self.failures = {}
         self.calls = []
 
-    def fail(self, method, *, times, after=False):
+    def fail(self, method, *, times, after=False, error=StorageUnavailable):
         """Fail the next calls of a method; ``after``: its work is done, the reply is lost."""
-        self.failures[method] = [times, after]
+        self.failures[method] = [times, after, error]
 
     def __getattr__(self, name):
         inner = getattr(self._storage, name)
@@ -41,7 +41,7 @@ class SpoiltStorage:
                 left[0] -= 1
                 if left[1]:
                     inner(*arguments, **options)
-                raise StorageUnavailable("spoilt")
+                raise left[2]("spoilt")
             return inner(*arguments, **options)
 
         return call

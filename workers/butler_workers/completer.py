@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from butler.errors import QueueUnavailable, StorageUnavailable
 from butler.executions import ExecutionStatus
 from butler.hands import Settled
-from butler.log import log_event
+from butler.log import Repeated, log_event
 from butler.parks import Parks
 from butler.record import record
 from butler.storage.records import Claim
@@ -64,6 +64,20 @@ class Ending:
     attempt: Attempt | None = None
 
 
+class _News:
+    """What the wire is to be told of ends that the ledger holds."""
+
+    def __init__(self) -> None:
+        self.queued: list[QueueEntry] = []
+        self.dropped: list[str] = []
+        self.released: list[str] = []
+        self.settled: list[Settled] = []
+        self.ended: list[Attempt] = []
+
+    def __bool__(self) -> bool:
+        return bool(self.queued or self.dropped or self.released or self.settled or self.ended)
+
+
 class Completer:
     """A thread that writes endings; ``on_written`` is told what the ledger has decided."""
 
@@ -85,7 +99,8 @@ class Completer:
         self._on_written = on_written
         self._parks = Parks(wire.redis)
         self._endings: SimpleQueue[Ending | None] = SimpleQueue()
-        self._unsettled: list[Settled] = []
+        self._news = _News()
+        self._silence = Repeated(logger, "wire.not_told")
         self._pending: list[Ending] = []
         self._ended: Counter[str] = Counter()
         self._stopping = threading.Event()
@@ -123,10 +138,16 @@ class Completer:
             self._pending = batch
             if batch and not self._write_until_written(batch):
                 return
+            if self._news:
+                self._tell()
             self._pending = []
 
     def _gather(self) -> tuple[list[Ending], bool]:
-        first = self._endings.get()
+        try:
+            # A worker may end nothing more for hours: what the wire did not take cannot wait.
+            first = self._endings.get(timeout=RETRY_PAUSE_S if self._news else None)
+        except Empty:
+            return [], False
         if first is None:
             return [], True
         batch = [first]
@@ -204,45 +225,53 @@ class Completer:
             )
 
     def _show(self, batch: Sequence[Ending], finished: Sequence[Finished]) -> None:
-        """Tell the wire; what it does not take is told again with the next batch."""
-        queued: list[QueueEntry] = []
-        dropped, released = list[str](), list[str]()
-        settle, told = self._unsettled.append, logger.isEnabledFor(logging.INFO)
+        """Note what the wire is to be told."""
+        news = self._news
+        settle, told = news.settled.append, logger.isEnabledFor(logging.INFO)
         for ending, item in zip(batch, finished, strict=True):
             claimed, status = ending.claimed, item.status
             if not item.applied:
                 _log_zombie(ending, item)
-                dropped.append(claimed.id)
+                news.dropped.append(claimed.id)
                 continue
-            released += claimed.slots
+            news.released += claimed.slots
             if status is ExecutionStatus.QUEUED:
                 if item.entry is not None:
-                    queued.append(item.entry)
+                    news.queued.append(item.entry)
             elif status is not None:
                 settle(Settled.of(claimed, status, ending.transition.error))
                 if told or status is ExecutionStatus.FAILED:
                     _log_end(ending, item)
+        news.ended += [ending.attempt for ending in batch if ending.attempt is not None]
         self._count(finished)
-        try:
-            if queued:
-                self._wire.push(queued, from_hand=self._worker_id)
-            self._hand.drop(dropped)
-            if released:
-                self._parks.release(released)
-            self._hand.settle(self._unsettled)
-            self._unsettled = []
-            # After settling: a later announcement is refused by the hash, an earlier one is known.
-            self._retract(batch)
-        except QueueUnavailable as error:
-            self._unsettled = self._unsettled[-KEPT_UNSETTLED:]
-            log_event(logger, logging.WARNING, "wire.not_told", error=error)
 
-    def _retract(self, batch: Sequence[Ending]) -> None:
-        """Asked now and not before: the ticker may announce an attempt until it is settled."""
-        attempts = [ending.attempt for ending in batch if ending.attempt is not None]
-        shown = [a.claimed for a in attempts if a.announced_at is not None]
-        if shown:
-            self._hand.retract(shown)
+    def _tell(self) -> None:
+        """Tell the wire; what it does not take is told again, with the next batch or soon."""
+        news = self._news
+        try:
+            if news.queued:
+                self._wire.push(news.queued, from_hand=self._worker_id)
+                news.queued = []
+            self._hand.drop(news.dropped)
+            news.dropped = []
+            if news.released:
+                self._parks.release(news.released)
+                news.released = []
+            self._hand.settle(news.settled)
+            news.settled = []
+            # Asked now and not before: the ticker may announce an attempt until it is settled. A
+            # later announcement is refused by the hash, an earlier one is known.
+            shown = [a.claimed for a in news.ended if a.announced_at is not None]
+            if shown:
+                self._hand.retract(shown)
+            news.ended = []
+        except QueueUnavailable as error:
+            news.settled = news.settled[-KEPT_UNSETTLED:]
+            self._silence.again(error=error)
+        except Exception:
+            logger.exception("wire.failed; trying again")
+        else:
+            self._silence.over()
 
     def _count(self, finished: Sequence[Finished]) -> None:
         states = Counter(item.status for item in finished if item.applied)

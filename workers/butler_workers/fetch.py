@@ -28,7 +28,7 @@ from butler.errors import QueueUnavailable, StorageUnavailable
 from butler.executions import ExecutionStatus
 from butler.hands import Settled
 from butler.ids import are_ids, is_id, new_token
-from butler.log import log_event
+from butler.log import Repeated, log_event
 from butler.parks import Parks
 from butler.queues import WireKeys, as_text
 from butler.storage.base import MAX_BATCH
@@ -96,6 +96,9 @@ class Fetcher:
         self._turns = Turns(wire.redis)
         self._strangers = Strangers(hand, ledger_id=wire.ledger_id)
         self._pace = _Pace()
+        self._undecided: list[Popped] = []
+        self._pop_failures = Repeated(logger, "pop.repeating")
+        self._failures = Repeated(logger, "fetch.waiting")
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="butler-fetch", daemon=True)
 
@@ -118,27 +121,56 @@ class Fetcher:
         if not are_ids(ids):
             strangers = [pair for pair in popped if not is_id(pair[0])]
             ids = tuple(filter(is_id, ids))
-        reply = self._ask_ledger(
-            Claim(worker_id=self._hand.worker_id, token=token, ids=ids, solo=solo)
-        )
-        if reply is None or reply.worker_lost:
-            self._hand.give_back(popped)
-            if reply is not None:
-                self._on_lost()
-            return
+        try:
+            reply = self._ask_ledger(
+                Claim(worker_id=self._hand.worker_id, token=token, ids=ids, solo=solo)
+            )
+            if reply is None or reply.worker_lost:
+                self._hand.give_back(popped)
+                if reply is not None:
+                    self._on_lost()
+                return
+        except Exception:
+            self._undecided += popped
+            raise
         if reply.won:
             self._on_claimed(reply.won)
         if reply.refused or strangers:
             lists, decided = dict(popped), {claimed.id for claimed in reply.won}
             refused = [(item, lists[item.id]) for item in reply.refused if item.id not in decided]
-            self._sort_refused(refused, strangers)
+            refused = self._give_away_alone(refused)
+            try:
+                self._sort_refused(refused, strangers)
+            except Exception:
+                self._undecided += [(item.id, name) for item, name in refused]
+                self._undecided += strangers
+                raise
+
+    def _give_away_alone(
+        self, refused: Sequence[tuple[Refused, str]]
+    ) -> Sequence[tuple[Refused, str]]:
+        """Hand over what must run in a process of its own; returns the rest."""
+        rest = []
+        for item, name in refused:
+            if item.wait is None and item.alone and item.status is ExecutionStatus.QUEUED:
+                self._on_alone(item.id, name)
+            else:
+                rest.append((item, name))
+        return rest
+
+    def _return_undecided(self) -> None:
+        """Give back what no claim has decided: nobody looks for it in the hand of one who lives."""
+        if self._undecided:
+            self._hand.give_back(self._undecided)
+            self._undecided = []
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
                 self._step()
+                self._failures.over()
             except QueueUnavailable as error:
-                log_event(logger, logging.WARNING, "fetch.waiting", error=error)
+                self._failures.again(error=error)
                 self._stopping.wait(RETRY_PAUSE_S)
             except Exception:
                 logger.exception("fetch.failed; going on")
@@ -147,6 +179,7 @@ class Fetcher:
             self._leave_seat()
 
     def _step(self) -> None:
+        self._return_undecided()
         wanted = self._wait_for_room()
         if wanted <= 0:
             return
@@ -223,10 +256,11 @@ class Fetcher:
             except QueueUnavailable as error:
                 if self._stopping.is_set():
                     raise
-                log_event(logger, logging.WARNING, "pop.repeating", error=error)
+                self._pop_failures.again(error=error)
                 self._stopping.wait(RETRY_PAUSE_S)
             else:
                 self._seat.received = ""
+                self._pop_failures.over()
                 return popped
 
     def _ask_ledger(self, claim: Claim) -> ClaimReply | None:
@@ -250,8 +284,6 @@ class Fetcher:
             match item.status:
                 case None:
                     unknown.append((item.id, name))
-                case ExecutionStatus.QUEUED if item.alone:
-                    self._on_alone(item.id, name)
                 case ExecutionStatus.CANCELLED if item.expired is not None:
                     log_event(logger, logging.INFO, "execution.expired", id=item.id)
                     self._wire.withdraw([item.expired])
