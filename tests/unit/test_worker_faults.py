@@ -228,6 +228,19 @@ def test_what_is_queued_again_while_redis_was_away_is_pushed_later(butler, worke
     attempt.control.request_cancel("the test is over")
 
 
+@pytest.mark.parametrize("error", [redis.TimeoutError, redis.ConnectionError, RuntimeError])
+def test_commands_are_heard_after_whatever_went_wrong(butler, worker, monkeypatch, error):
+    monkeypatch.setattr("butler_workers.presence.SILENCE_PAUSE_S", 0)
+    handle = start_waiting(butler, worker)
+    channel = WireKeys.commands(worker.name)
+    pubsub = wait_for(lambda: worker._presence._worker).pubsub
+    failing = fail_once(monkeypatch, pubsub, "get_message", error)
+    butler.redis.publish(channel, "not JSON")
+    wait_for(lambda: failing == [])
+    butler.wire.request_stop(handle.id, worker.name)
+    wait_for(lambda: status(handle) is ExecutionStatus.CANCELLED)
+
+
 def test_a_ledger_that_hangs_holds_up_no_stop(butler, monkeypatch):
     answered = threading.Event()
     worker = make_worker(butler)
@@ -246,9 +259,9 @@ async def limited(request: Item, context: TaskContext) -> None:
     await context.sleep(60)
 
 
-def fail_once(monkeypatch, owner, method):
+def fail_once(monkeypatch, owner, method, error=QueueUnavailable):
     """Let Redis be away at the next call of a method; what is returned is empty afterwards."""
-    left, real = [QueueUnavailable("spoilt")], getattr(owner, method)
+    left, real = [error("spoilt")], getattr(owner, method)
 
     def call(*arguments, **options):
         if left:

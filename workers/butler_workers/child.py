@@ -156,6 +156,9 @@ class Child:
                 log_event(
                     logger, logging.WARNING, "control.failed", kind=message["kind"], error=error
                 )
+            except Exception:
+                # Deaf to heartbeats it would start nothing any more, and deaf to a drain not end.
+                logger.exception("control.failed kind=%s; going on", message["kind"])
         log_event(logger, logging.ERROR, "supervisor.gone", action="draining")
         # Nobody keeps the lease now: be gone before it ends.
         self.stop(min(self._config.drain_timeout_s, self._config.lease_s / 3))
@@ -169,8 +172,11 @@ class Child:
         self._worker.on_heartbeat(reply, sent_at=message["sent_at"])
 
     def _on_adopt(self, message: dict[str, Any]) -> None:
-        self._worker.adopt(message["id"], message["list"], from_worker=message["from_worker"])
-        threading.Thread(target=self._report_free, name="butler-solo", daemon=True).start()
+        try:
+            self._worker.adopt(message["id"], message["list"], from_worker=message["from_worker"])
+        finally:
+            # Also when it failed: a solo child that is free for long ends, and gives back its hand.
+            threading.Thread(target=self._report_free, name="butler-solo", daemon=True).start()
 
     def _report_free(self) -> None:
         while not self._worker.idle:

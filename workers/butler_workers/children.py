@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from butler.ids import new_id
-from butler_workers.control import ControlLine
+from butler_workers.control import SupervisorLine
 from butler_workers.started import StartedView, table_slots
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class ChildProcess:
         self.draining = False
         self.killed = False
         self.started_at = time.monotonic()
-        self.line = ControlLine(ours)
+        self.line = SupervisorLine(ours)
         self.name = ""
         self._cancelled: dict[str, float] = {}
         self.started = StartedView(table_slots(config.concurrency))

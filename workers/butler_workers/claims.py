@@ -14,17 +14,18 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from butler.executions import ExecutionStatus
 from butler.lifecycle import hand_back
 from butler.log import log_event
 from butler.storage.records import Claim
 from butler_workers.attempts import Interrupt
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from butler.clock import Clock
     from butler.storage.base import Storage
-    from butler.storage.records import RunningAttempt
+    from butler.storage.records import QueueEntry, RunningAttempt
     from butler_workers.attempts import Attempt
     from butler_workers.lease import Lease
     from butler_workers.slots import Slots
@@ -45,7 +46,9 @@ class HeldClaims:
         slots: Slots,
         lease: Lease,
         clock: Clock,
+        on_queued: Callable[[Sequence[QueueEntry]], object],
     ) -> None:
+        self._on_queued = on_queued
         self._attempts = attempts
         self._storage = storage
         self._slots = slots
@@ -69,7 +72,10 @@ class HeldClaims:
         if old:
             log_event(logger, logging.WARNING, "attempts.strayed", count=len(old))
             reason = "its claim was never answered"
-            self._storage.finish([hand_back(row, reason=reason) for row in old])
+            finished = self._storage.finish([hand_back(row, reason=reason) for row in old])
+            # Their hashes say queued all the time, so nobody else would push them for minutes.
+            queued = [i.entry for i in finished if i.status is ExecutionStatus.QUEUED and i.entry]
+            self._on_queued(queued)
 
     def _reassert_missing(self, known: set[str], sent_at: float) -> None:
         # Twice in a row: a heartbeat may have been answered just before a claim was committed.

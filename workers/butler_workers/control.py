@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import threading
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Iterator
 
 Message = dict[str, Any]
@@ -32,7 +32,7 @@ class ControlLine:
 
     def send(self, kind: str, **fields: Any) -> None:
         """Send one message."""
-        data = json.dumps({"kind": kind, **fields}).encode() + b"\n"
+        data = _encoded(kind, fields)
         with self._lock, contextlib.suppress(OSError):
             self._sock.sendall(data)
 
@@ -55,3 +55,39 @@ class ControlLine:
     def close(self) -> None:
         """Close this end."""
         self._sock.close()
+
+
+class SupervisorLine(ControlLine):
+    """The supervisor's end: it never waits for a child that does not read.
+
+    A child that is stopped, or whose interpreter a C call holds, reads nothing for as long; waiting
+    for it would keep its siblings' heartbeats back until they were given up, too.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self._unsent = b""
+
+    def send(self, kind: str, **fields: Any) -> None:
+        """Send one message, as soon as the child reads; see `flush`."""
+        with self._lock:
+            self._unsent += _encoded(kind, fields)
+            self.flush()
+
+    def offer(self, kind: str, **fields: Any) -> None:
+        """Send one message, unless the child has not read the ones before it."""
+        with self._lock:
+            self.flush()
+            if not self._unsent:
+                self.send(kind, **fields)
+
+    def flush(self) -> None:
+        """Send what there is room for now; to be called now and then."""
+        with self._lock, contextlib.suppress(OSError):
+            while self._unsent:
+                sent = self._sock.send(self._unsent, socket.MSG_DONTWAIT)
+                self._unsent = self._unsent[sent:]
+
+
+def _encoded(kind: str, fields: dict[str, Any]) -> bytes:
+    return json.dumps({"kind": kind, **fields}).encode() + b"\n"

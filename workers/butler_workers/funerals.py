@@ -78,6 +78,9 @@ class Funerals:
                 except ButlerError as error:
                     log_event(logger, logging.WARNING, "recovery.waiting", error=error)
                     self._stopping.wait(RETRY_PAUSE_S)
+                except Exception:
+                    logger.exception("recovery.failed; trying again")
+                    self._stopping.wait(RETRY_PAUSE_S)
                 else:
                     break
 

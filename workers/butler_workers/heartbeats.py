@@ -62,7 +62,7 @@ class Heartbeats:
             self._health.heartbeat()
             child = living[reply.worker_id]
             child.note_cancelled(row.id for row in reply.running if row.cancel_requested)
-            child.line.send(
+            child.line.offer(
                 "heartbeat",
                 lost=reply.lost,
                 sent_at=sent_at,

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 import redis
 from rq.worker import BaseWorker, WorkerStatus
 
 from butler.connections import clone_redis
-from butler.log import log_event
+from butler.log import Repeated, log_event
 from butler.queues import list_names
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ logging.getLogger("rq.worker").setLevel(logging.WARNING)
 
 HEARTBEAT_S = 30.0
 CHECK_S = 5.0
+SILENCE_PAUSE_S = 2.0
 
 
 class _RqWorker(BaseWorker):
@@ -49,6 +51,17 @@ class _RqWorker(BaseWorker):
             case command:
                 log_event(logger, logging.WARNING, "command.ignored", command=command)
 
+    def _pubsub_exception_handler(self, exc: Exception, *_: Any) -> None:
+        """Hear on, whatever it was.
+
+        RQ's own ends the thread on a time-out, which is how a network fails, and says each two
+        seconds what `Presence.keep` says of the same outage.
+        """
+        if not isinstance(exc, redis.RedisError | OSError):
+            logger.error("command.failed", exc_info=exc)
+        else:
+            time.sleep(SILENCE_PAUSE_S)
+
 
 class Presence:
     """Keeps a worker registered with RQ; none of its methods raises when Redis is away."""
@@ -67,6 +80,7 @@ class Presence:
         self._lists = [rq_queue for queue in queues for rq_queue in list_names(queue)]
         self._on_stop = on_stop
         self._on_shutdown = on_shutdown
+        self._failures = Repeated(logger, "presence.waiting")
         self._worker: _RqWorker | None = None
         self._busy = False
         self._checked_at = -CHECK_S
@@ -86,7 +100,9 @@ class Presence:
                 self._checked_at = now
                 self._check(self._worker, now)
         except (redis.RedisError, OSError, ValueError) as error:
-            log_event(logger, logging.WARNING, "presence.waiting", error=error)
+            self._failures.again(error=error)
+        else:
+            self._failures.over()
 
     def end(self) -> None:
         """Register the worker's death and stop listening."""

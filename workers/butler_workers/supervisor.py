@@ -164,6 +164,8 @@ class Supervisor:
                 continue
             for message in messages:
                 self._on_message(child, message)
+        for child in self._children.values():
+            child.line.flush()
 
     def _on_message(self, child: ChildProcess, message: dict[str, Any]) -> None:
         match message["kind"]:

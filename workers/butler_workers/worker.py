@@ -114,7 +114,12 @@ class Worker:
         )
         self.life = Life(butler, self.slots)
         self._claims = HeldClaims(
-            self._attempts, storage=storage, slots=self.slots, lease=self.lease, clock=clock
+            self._attempts,
+            storage=storage,
+            slots=self.slots,
+            lease=self.lease,
+            clock=clock,
+            on_queued=lambda entries: wire.push(entries, from_hand=self.id),
         )
         self._colleagues = Colleagues(storage, worker_id=self.id, clock=clock)
         self._notes = Notes(
