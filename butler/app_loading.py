@@ -61,9 +61,13 @@ def _import(module_name: str, folder: str, target: str) -> ModuleType:
         missing = error.name or ""
         if module_name != missing and not module_name.startswith(f"{missing}."):
             raise
+        if module_name.endswith(".py"):
+            remedy = f"it wants a module, not a file: {target.replace('.py', '', 1)}"
+        else:
+            remedy = "run it from your project's folder or pass --app-dir"
         raise AppNotFound(
             f"no module named {missing!r} for --app {target}: looked in {folder} and then in "
-            "the installed packages; run it from your project's folder or pass --app-dir"
+            f"the installed packages; {remedy}"
         ) from error
 
 
@@ -76,6 +80,8 @@ def _named(module: ModuleType, name: str, target: str) -> Butler:
             f"{module.__name__} has no {name!r} (--app {target})"
             f"{did_you_mean(name, (n for n in vars(module) if not n.startswith('_')))}"
         )
+    if isinstance(found, type):
+        raise AppNotFound(f"{target} is a class, expected a Butler or a function that makes one")
     if not isinstance(found, Butler) and callable(found):
         found = found()
     if not isinstance(found, Butler):

@@ -380,6 +380,6 @@ def _needed(name: str, value: SecretStr | None) -> str:
         variable = variable_of(name)
         raise SettingsError(
             f"no {name} is set: pass Butler({name}=...), set {variable} or {variable}_FILE, "
-            f"or write it into {TOML_FILE}"
+            f"or write it into {TOML_FILE}; without a server, `butler dev` runs one and says where"
         )
     return value.get_secret_value()

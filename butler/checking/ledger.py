@@ -50,8 +50,8 @@ def check_schema(database_url: str, *, schema: str, migrates: bool) -> Finding:
         return warning(
             "schema", f"{schema!r} lacks {', '.join(found.pending)}", "the next start applies it"
         )
-    advice = "run: butler migrate" if found.pending else "install a newer release of butler-tasks"
-    return problem("schema", f"{schema!r}: {trouble}", advice)
+    reason, _, advice = trouble.partition(". ")
+    return problem("schema", f"{schema!r}: {reason}", f"{advice[:1].lower()}{advice[1:]}")
 
 
 def check_connections(

@@ -50,9 +50,13 @@ def command(*, strict: bool, as_json: bool, **_: object) -> None:
     if as_json:
         put_json({"findings": [asdict(finding) for finding in findings]})
     count = {level: sum(f.level is level for f in findings) for level in Level}
-    say(f"{count[Level.PROBLEM]} problems, {count[Level.WARNING]} warnings")
+    say(f"{_counted(count[Level.PROBLEM], 'problem')}, {_counted(count[Level.WARNING], 'warning')}")
     if any(finding.level in bad for finding in findings):
         click.get_current_context().exit(EXIT_FAILED)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _put(finding: Finding) -> None:

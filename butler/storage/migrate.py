@@ -65,6 +65,8 @@ class MigrationStatus:
 
     def problem(self) -> str | None:
         """Why this release cannot work on such a schema; None when it can."""
+        if self.pending and not self.applied:
+            return "it has none of Butler's tables. Run: butler migrate"
         if self.pending:
             return f"it lacks {', '.join(self.pending)}. Run: butler migrate"
         if len(self.unknown) > 1:

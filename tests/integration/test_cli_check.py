@@ -72,7 +72,7 @@ def test_everything_that_is_wrong_is_found_at_once(run_butler, tmp_path):
         BUTLER_APP="broken_app",
     )
     assert ran.code == 1
-    assert ran.err == "4 problems, 1 warnings\n"
+    assert ran.err == "4 problems, 1 warning\n"
     found = by_topic(ran)
     for topic, text in {
         "names": "butler.py hides the package",
@@ -100,6 +100,7 @@ def test_a_schema_that_is_not_there_names_the_command_and_stops_nothing_else(run
     ran = run_butler("check", "--json", BUTLER_DATABASE_SCHEMA="nothing")
     found = by_topic(ran)
     assert found["schema"]["level"] == "problem"
+    assert found["schema"]["found"].endswith("it has none of Butler's tables")
     assert found["schema"]["advice"] == "run: butler migrate"
     assert found["redis"]["level"] == "ok"
     auto = run_butler("check", "--json", BUTLER_DATABASE_SCHEMA="nothing", BUTLER_MIGRATE="auto")

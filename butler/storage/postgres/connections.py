@@ -209,11 +209,13 @@ class PostgresConnections:
             failure = self._failure
             hopeless = failure is not None and any(words in str(failure) for words in _HOPELESS)
             if hopeless or last:
-                raise self._given_up(failure or error, sent=sent) from failure
+                raise self._given_up(failure or error, sent=sent, hopeless=hopeless) from failure
         else:
             raise error
 
-    def _given_up(self, error: Exception, *, sent: bool) -> StorageUnavailable:
+    def _given_up(
+        self, error: Exception, *, sent: bool, hopeless: bool = False
+    ) -> StorageUnavailable:
         from psycopg_pool import PoolTimeout
 
         from butler.storage.postgres.driver import message_of
@@ -222,10 +224,8 @@ class PostgresConnections:
         if isinstance(error, PoolTimeout):
             reason = f"all {self._size} connections of this process are busy (pool_size)"
         outcome = "a statement was sent and may have been done" if sent else "nothing was changed"
-        message = (
-            f"the ledger at {described(self.url)} gave no answer within {self._timeout_s:g} s: "
-            f"{reason}; {outcome}"
-        )
+        what = "cannot be used" if hopeless else f"gave no answer within {self._timeout_s:g} s"
+        message = f"the ledger at {described(self.url)} {what}: {reason}; {outcome}"
         return ReplyLost(message) if sent else StorageUnavailable(message)
 
     def _pool(self) -> ConnectionPool[LedgerConnection]:
