@@ -134,16 +134,21 @@ class Listener:
     def _run(self, waker: Waker) -> None:
         try:
             while self._goes_on():
-                self._turn(waker)
-        except Exception as error:
-            logger.exception("listener.failed; whoever waits is told")
-            with self._lock:
-                self._thread = self._waker = None
-                failed = error
-                self._fail(self._list.ids(), lambda _: failed)
+                try:
+                    self._turn(waker)
+                except Exception as error:
+                    logger.exception("listener.failed; whoever waits is told")
+                    self._fail_all(error)
+                    # Followers do not wait for anything that could fail: they go on.
+                    waker.sleep(RECONNECT_S)
         finally:
             self._disconnect()
             waker.close()
+
+    def _fail_all(self, error: Exception) -> None:
+        self._disconnect()
+        self._followers.connected(hears=False)
+        self._fail(self._list.ids(), lambda _: error)
 
     def _goes_on(self) -> bool:
         """Whether anybody waits, or did a moment ago; if not, this is no longer the thread."""

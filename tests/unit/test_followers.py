@@ -13,6 +13,7 @@ from butler.ids import new_id
 from butler.in_memory import memory_redis
 from butler.listening import Listener
 from butler.listening.followers import Follower
+from butler.listening.watchers import EndWatcher
 from butler.queues import QueueWire
 from butler.storage.memory import MemoryStorage
 
@@ -54,6 +55,25 @@ def listener(redis):
     listener = Listener(storage=lambda: storage, redis=lambda: redis, idle_s=0.05)
     yield listener
     listener.close()
+
+
+def test_a_follower_goes_on_after_an_error_that_ended_somebodys_wait(listener, wire, monkeypatch):
+    follower = Everything()
+    listener.follow(follower)
+    until(lambda: follower.told == ["hears"])
+    with monkeypatch.context() as patch:
+        patch.setattr(listener, "_look", lambda ids, over: 1 / 0)
+        broken = EndWatcher(new_id())
+        listener.watch(broken)
+        with pytest.raises(ZeroDivisionError):
+            broken.end.result(30)
+    execution_id = new_id()
+
+    def is_heard():
+        wire.publish([(execution_id, state_word(over=False))])
+        return execution_id in follower.told
+
+    until(is_heard)
 
 
 def until(condition, timeout_s=30.0):
