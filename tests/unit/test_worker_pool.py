@@ -1,10 +1,14 @@
 """The pool of isolated processes: what it keeps and what it ends."""
 
+import fcntl
+import socket
+import threading
 from types import SimpleNamespace
 
 import pytest
 from butler_workers import isolation
-from butler_workers.isolation import IsolationConfig, ProcessPool
+from butler_workers.control import ControlLine
+from butler_workers.isolation import IsolatedProcess, IsolationConfig, ProcessPool
 from worker_kit import wait_for
 
 
@@ -49,3 +53,28 @@ def test_one_that_has_not_run_anything_yet_is_no_leftover(pool):
     pool._idle = [Process(0.0), Process(999.0)]
     pool.shrink()
     assert len(pool._idle) == 2
+
+
+def test_a_process_is_heard_on_a_descriptor_that_select_cannot_take():
+    ours, theirs = socket.socketpair()
+    high = socket.socket(fileno=fcntl.fcntl(ours, fcntl.F_DUPFD, 1024))
+    with ours, theirs, high:
+        process = IsolatedProcess.__new__(IsolatedProcess)
+        process.line = ControlLine(high)
+        assert process.receive(0) == []
+        ControlLine(theirs).send("ready")
+        assert process.receive(5) == [{"kind": "ready"}]
+
+
+def test_a_process_is_not_lost_when_the_one_to_be_kept_ready_cannot_be_started(pool, monkeypatch):
+    process = Process(1.0)
+    pool._idle = [process]
+
+    def refuse(config):
+        raise OSError("no more processes")
+
+    monkeypatch.setattr(isolation, "IsolatedProcess", refuse)
+    with pytest.raises(OSError, match="no more processes"):
+        pool.run(SimpleNamespace(lock=threading.Lock()))
+    assert process.ended == ["killed"]
+    assert not pool._busy

@@ -122,9 +122,10 @@ class IsolatedProcess:
 
     def receive(self, timeout_s: float) -> list[dict[str, Any]] | None:
         """Messages that come in time; None when it is dead."""
-        if not select.select([self.line], [], [], timeout_s)[0]:
-            return []
-        return self.line.receive()
+        # Not by `select`, which knows no descriptor above 1023: a thousand slots have more.
+        waiting = select.poll()
+        waiting.register(self.line, select.POLLIN)
+        return self.line.receive() if waiting.poll(timeout_s * 1000) else []
 
 
 class ProcessPool:
@@ -146,9 +147,9 @@ class ProcessPool:
     def run(self, attempt: Attempt) -> Transition | None:
         """Run one attempt in a process; returns how it ended."""
         process = self._take()
-        self.warm()
         reusable = False
         try:
+            self.warm()
             if not self._wait_ready(process):
                 return self._not_started(attempt, process)
             with attempt.lock:
