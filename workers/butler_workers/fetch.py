@@ -194,7 +194,8 @@ class Fetcher:
     def _idle(self) -> list[Popped]:
         popped = [] if self._stopping.is_set() else self._seat.wait()
         if popped and (self._stopping.is_set() or not self._lease.fresh):
-            self._hand.give_back(popped)
+            self._undecided += popped
+            self._return_undecided()
             return []
         return popped
 
