@@ -146,9 +146,7 @@ class Fetcher:
                 self._undecided += strangers
                 raise
 
-    def _give_away_alone(
-        self, refused: Sequence[tuple[Refused, str]]
-    ) -> Sequence[tuple[Refused, str]]:
+    def _give_away_alone(self, refused: Sequence[tuple[Refused, str]]) -> list[tuple[Refused, str]]:
         """Hand over what must run in a process of its own; returns the rest."""
         rest = []
         for item, name in refused:
