@@ -10,7 +10,7 @@ import threading
 import time
 from contextlib import contextmanager
 
-from kit import clear, main, percentile, row, show
+from kit import clear, connect, main, percentile, row, show
 from web_server import Connection, serving
 
 API = "/api/v1/executions"
@@ -97,6 +97,9 @@ def measure(servers, arguments):
             show(f"round {number + 1}")
             singles.append(one_by_one(callers, arguments.each))
             bulks.append(in_bulk(callers[0], arguments.batches))
+        with connect(servers) as connection:
+            # As autovacuum does within a minute: without statistics plans are guesses.
+            connection.execute("ANALYZE butler.executions")
         found = list(reads(callers[0], arguments.reads))
     beside = "task.enqueue, 16 threads"
     return [

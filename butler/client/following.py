@@ -138,7 +138,8 @@ class Following:
             self._misses, self._last_id = 0, event.id
             change = _read_change(event.data)
             if change is not None:
-                if change.status.finished:
+                # Lines that were logged before the end come before it, and know of it.
+                if change.kind is ChangeKind.STATE and change.status.finished:
                     break
                 yield from self._tell(change)
             self._until.left_s(QUIET_S)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
@@ -17,7 +18,7 @@ from butler.web.conditional import ConditionalGet
 from butler.web.envelope import Envelope
 from butler.web.headers import REASON
 from butler.web.openapi import API, document
-from butler.web.problems import Problem, field_error, invalid, problem_of
+from butler.web.problems import Problem, field_error, invalid, not_named_json, problem_of
 from butler.web.repeats import HEADER as IDEMPOTENCY_KEY
 from butler.web.repeats import REPLAYED
 from butler.web.request_ids import HEADER as REQUEST_ID
@@ -89,23 +90,42 @@ async def _on_error(_: Request, error: Exception) -> Response:
     return problem.response()
 
 
-async def _on_invalid(_: Request, error: Exception) -> Response:
+async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     found = error.errors()
     if any(each["type"] == "json_invalid" for each in found):
         return Problem(problems.MALFORMED, "the body is no JSON").response()
+    if any(each["loc"] == ("body",) and isinstance(each["input"], bytes) for each in found):
+        return not_named_json(request.headers.get("Content-Type", "")).response()
     return invalid([field_error(each) for each in found]).response()
 
 
-async def _on_http(_: Request, error: Exception) -> Response:
+async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if isinstance(error.__cause__, Problem):
         # FastAPI says "cannot be parsed" to whatever is raised while a body is read.
         return error.__cause__.response()
     if error.status_code == problems.MALFORMED.status:
         return Problem(problems.MALFORMED, "the body is no JSON").response()
-    kinds = {404: problems.NOT_FOUND, 405: problems.METHOD_NOT_ALLOWED}
+    if error.status_code == problems.METHOD_NOT_ALLOWED.status:
+        # The router names those of the first route with this path.
+        allowed = ", ".join(_methods(request))
+        detail = f"it can be asked with {allowed}"
+        headers = {"Allow": allowed}
+        return Problem(problems.METHOD_NOT_ALLOWED, detail, headers=headers).response()
+    kinds = {404: problems.NOT_FOUND}
     kind = kinds.get(error.status_code)
     if kind is None:
         kind = problems.ProblemKind("http", error.status_code, str(error.detail))
     return Problem(kind, str(error.detail), headers=error.headers).response()
+
+
+def _methods(request: Request) -> list[str]:
+    """What can be done to the path of a request."""
+    path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+    return sorted(
+        method
+        for route in ROUTES
+        if isinstance(route, APIRoute) and route.path_regex.match(path)
+        for method in route.methods or ()
+    )

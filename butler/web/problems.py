@@ -151,11 +151,31 @@ def problem_of(error: Exception) -> Problem | None:
     return None
 
 
+def of_item(error: Exception, *, place: list[str | int]) -> Exception:
+    """The answer to an error in one of many things, which says in which; other errors as they are.
+
+    What an error says of the whole item has the item's own place.
+    """
+    problem = problem_of(error)
+    if problem is None:
+        return error
+    found = problem.members.get("errors") or [FieldError(loc=[], msg=problem.detail).to_json()]
+    named = [{**each, "loc": [*place, *each["loc"]]} for each in found]
+    where = ".".join(map(str, place))
+    return Problem(problem.kind, f"{where}: {problem.detail}", errors=named)
+
+
 def invalid(found: Sequence[FieldError]) -> Problem:
     """What does not fit, place by place."""
     shown = "; ".join(f"{'.'.join(map(str, each.loc))}: {each.msg}" for each in found[:3])
     listed = [each.to_json() for each in found[:MAX_ERRORS]]
     return Problem(INVALID, shown or "the request does not fit", errors=listed)
+
+
+def not_named_json(kind: str) -> Problem:
+    """A body came, but not as JSON: what a form sends must not be taken for more."""
+    message = f"must be application/json, got {kind[:100] or 'none'}"
+    return invalid([FieldError(loc=["header", "Content-Type"], msg=message)])
 
 
 def field_error(each: Mapping[str, Any]) -> FieldError:
@@ -169,6 +189,8 @@ def _detail(error: Exception) -> str:
         return "the ledger cannot be used now; nothing was changed"
     if isinstance(error, errors.QueueUnavailable):
         return "Redis does not answer"
+    if isinstance(error, errors.InvalidSchedule):
+        return f"schedule: {error}"
     return str(error)
 
 
@@ -185,6 +207,8 @@ def _members(error: Exception) -> dict[str, Any]:
                 for each in found
             ]
         }
+    if isinstance(error, errors.InvalidSchedule):
+        return {"errors": [FieldError(loc=["schedule"], msg=str(error)).to_json()]}
     if isinstance(error, errors.EnqueueUnknown):
         return {"execution_ids": list(error.execution_ids)}
     return {}

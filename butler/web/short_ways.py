@@ -19,7 +19,15 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from butler.web.problems import MALFORMED, FieldError, Problem, field_error, invalid, problem_of
+from butler.web.problems import (
+    MALFORMED,
+    FieldError,
+    Problem,
+    field_error,
+    invalid,
+    not_named_json,
+    problem_of,
+)
 from butler.web.services import web_of
 
 if TYPE_CHECKING:
@@ -100,16 +108,17 @@ def plain_answer(handler: Any, *, status: int) -> Handler:
 
 
 async def _body(request: Request) -> Any:
-    """The JSON that came; what was not called JSON is none."""
+    """The JSON that came; raises a `Problem` for anything else."""
     try:
         raw = await request.body()
     except ClientDisconnect as error:
         raise Problem(MALFORMED, "the body did not come whole") from error
     if not raw:
         raise invalid([FieldError(loc=["body"], msg="Field required", type="missing")])
-    kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    named = request.headers.get("Content-Type", "")
+    kind = named.partition(";")[0].strip().lower()
     if kind != JSON and not (kind.startswith("application/") and kind.endswith("+json")):
-        return raw
+        raise not_named_json(named)
     try:
         return json.loads(raw)
     except (ValueError, RecursionError) as error:

@@ -7,7 +7,14 @@ from typing import Annotated, Any
 from fastapi import Query, Request, Response
 
 from butler.api_tokens import Role
-from butler.errors import ExecutionNotFound
+from butler.errors import (
+    ButlerError,
+    ExecutionNotFound,
+    InvalidOption,
+    InvalidRequest,
+    TaskNotBound,
+    UnknownTask,
+)
 from butler.executions import Execution
 from butler.handles import Handle
 from butler.listing import ListFilters
@@ -28,7 +35,7 @@ from butler.web.models.executions import (
     NewExecutions,
     ShownTree,
 )
-from butler.web.problems import FORBIDDEN, Problem
+from butler.web.problems import FORBIDDEN, Problem, of_item
 from butler.web.repeats import chosen_ids
 from butler.web.routes import Resource, note
 from butler.web.services import CallerDep, Web, WebDep
@@ -257,7 +264,21 @@ async def _enqueue(
     # Middleware around enqueues looks at its request's own context.
     if len(orders) == 1 and not web.butler.wraps_enqueues:
         return [await web.enqueues.do(orders[0])]
-    return await web.call(lambda: web.butler.place(orders))
+    try:
+        return await web.call(lambda: web.butler.place(orders))
+    except (InvalidRequest, InvalidOption, UnknownTask, TaskNotBound) as error:
+        if len(orders) > 1:
+            await web.call(partial(_tell_which, web, orders))
+        raise error
+
+
+def _tell_which(web: Web, orders: list[Order]) -> None:
+    """Raise a `Problem` about the first of many that cannot be enqueued, which it names."""
+    for index, order in enumerate(orders):
+        try:
+            web.butler.drafts([order])
+        except ButlerError as error:
+            raise of_item(error, place=["executions", index]) from error
 
 
 def _check_scope(web: Web, scope: Scope, orders: list[Order]) -> None:

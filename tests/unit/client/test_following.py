@@ -96,6 +96,22 @@ def test_a_stream_tells_of_each_change_and_the_ledger_of_the_end():
     assert not [step for step in steps if isinstance(step, Pause)]
 
 
+def test_lines_that_come_with_the_end_are_told_before_it():
+    line = {"attempt": 1, "at": AT, "level": 20, "logger": "shop", "cut": False}
+    lines = [
+        *event(
+            "0.none.1", kind="log", status="failed", line=line | {"id": 1 << 20, "message": "a"}
+        ),
+        *event(
+            "0.none.2", kind="log", status="failed", line=line | {"id": 2 << 20, "message": "b"}
+        ),
+        *event("1.failed.2", kind="state", status="failed"),
+    ]
+    _, changes, _ = follow(stands("running"), STREAM, stands("failed"), lines=lines)
+    told = [each.line.message if each.line else each.status for each in changes]
+    assert told == ["running", "a", "b", "failed"]
+
+
 def test_a_broken_stream_goes_on_where_it_was():
     execution, _, steps = follow(
         stands("running"), STREAM, UNCHANGED, STREAM, stands("failed"),

@@ -228,3 +228,36 @@ def test_tasks_are_listed_with_their_schemas(operator):
     assert found[0]["request_schema"]["properties"]["to"]["type"] == "string"
     assert operator.get("/api/v1/tasks/ping").status_code == 200
     assert operator.get("/api/v1/tasks/pong").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("wrong", "kind", "places", "says"),
+    [
+        ({"task": "send", "request": {}}, "invalid-request", [["request", "to"]], "Field required"),
+        ({"task": "sent"}, "unknown-task", [[]], "did you mean"),
+        ({"task": "ping", "replace": True}, "invalid", [[]], "replace needs a unique_key"),
+    ],
+)
+def test_of_many_the_first_that_does_not_fit_is_named(operator, wrong, kind, places, says):
+    many = {"executions": [{"task": "ping"}, {"task": "ping"}, wrong, wrong]}
+    answer = operator.post(f"{LIST}/batch", json=many)
+    told = answer.json()
+
+    assert (answer.status_code, told["type"]) == (422, f"urn:butler:problem:{kind}")
+    assert told["detail"].startswith("executions.2: ")
+    assert [each["loc"] for each in told["errors"]] == [["executions", 2, *p] for p in places]
+    assert says in told["errors"][0]["msg"]
+
+
+def test_a_body_that_is_not_called_json_is_told_what_it_was_called(operator):
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    for path in (LIST, f"{LIST}/cancel"):
+        told = operator.post(path, content=b'{"task": "ping"}', headers=form).json()
+        assert told["detail"].endswith(
+            "must be application/json, got application/x-www-form-urlencoded"
+        )
+
+
+def test_a_method_that_a_path_does_not_have_is_told_all_it_has(operator):
+    answer = operator.put(LIST)
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, POST")
