@@ -6,7 +6,6 @@ next. The other way round an id could run before its row exists, and would be re
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, TypeGuard
@@ -20,7 +19,6 @@ from butler.storage.records import QueueEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from concurrent.futures import Future
     from datetime import datetime
 
     from butler.clock import Clock
@@ -51,27 +49,33 @@ def write_and_push(
     Of many chunks one is written while the one before it is pushed. An error after the first chunk
     carries a note saying how many executions are written.
     """
-    if len(executions) == 1 and _overlaps(storage) and not pusher.resting:
+    if len(executions) == 1 and not pusher.resting:
         return [_write_one(executions[0], storage=storage, pusher=pusher, clock=clock)]
-    chunks = list(_chunks(executions))
-    if len(chunks) == 1:
-        return _push(chunks[0], _write(chunks[0], storage, pusher), pusher=pusher, clock=clock)
-    pushes: list[Future[list[Enqueued]]] = []
-    with ThreadPoolExecutor(1, thread_name_prefix="butler-push") as thread:
-        for number, chunk in enumerate(chunks):
-            try:
-                inserted = _write(chunk, storage, pusher)
-            except ButlerError as error:
-                written = sum(len(each) for each in chunks[:number])
-                if written:
-                    error.add_note(f"the first {written} of {len(executions)} are written")
-                raise
-            pushes.append(thread.submit(_push, chunk, inserted, pusher=pusher, clock=clock))
-    return [enqueued for push in pushes for enqueued in push.result()]
+    written: list[_Chunk] = []
+    push_last: Callable[[], None] = _nothing
+    for each in _chunks(executions):
+        chunk = _Chunk(each, pusher=pusher, clock=clock)
+        try:
+            chunk.write(storage, meanwhile=push_last)
+        except ButlerError as error:
+            if written:
+                count = sum(len(before.executions) for before in written)
+                error.add_note(f"the first {count} of {len(executions)} are written")
+            raise
+        finally:
+            push_last()
+        written.append(chunk)
+        push_last = chunk.push
+    push_last()
+    return [enqueued for chunk in written for enqueued in chunk.replies]
+
+
+def _nothing() -> None:
+    pass
 
 
 def _write_one(
-    execution: NewExecution, *, storage: Overlapping, pusher: Pusher, clock: Clock
+    execution: NewExecution, *, storage: Storage, pusher: Pusher, clock: Clock
 ) -> Enqueued:
     """The push is made ready while the row is committed, and sent when it is."""
     push: Callable[[], bool] | None = None
@@ -80,10 +84,18 @@ def _write_one(
         nonlocal push
         push = pusher.prepare(_entry(execution, now=clock.now()))
 
-    row = storage.insert_meanwhile(execution, prepare)
+    (row,) = _insert([execution], storage, meanwhile=prepare)
     if push is not None and _is_new(row):
         return _enqueued(row, pushed=push())
     return _push([execution], [row], pusher=pusher, clock=clock)[0]
+
+
+def _insert(
+    executions: Sequence[NewExecution], storage: Storage, *, meanwhile: Callable[[], object]
+) -> Sequence[Inserted]:
+    if _overlaps(storage):
+        return storage.insert_meanwhile(executions, meanwhile)
+    return storage.insert(executions)
 
 
 def _overlaps(storage: Storage) -> TypeGuard[Overlapping]:
@@ -95,21 +107,44 @@ def _is_overlapping(kind: type) -> bool:
     return issubclass(kind, Overlapping)
 
 
-def _write(chunk: Sequence[NewExecution], storage: Storage, pusher: Pusher) -> Sequence[Inserted]:
-    if pusher.resting:
-        return storage.insert([replace(execution, unpushed=True) for execution in chunk])
-    return storage.insert(chunk)
+class _Chunk:
+    """Executions that are written in one statement, then pushed while the next one is at it."""
+
+    def __init__(self, executions: Sequence[NewExecution], *, pusher: Pusher, clock: Clock) -> None:
+        self.executions = executions
+        self.replies: list[Enqueued] = []
+        self._pusher = pusher
+        self._clock = clock
+        self._inserted: Sequence[Inserted] = ()
+
+    def write(self, storage: Storage, *, meanwhile: Callable[[], object]) -> None:
+        """Write them, as unpushed where Redis is left alone."""
+        executions = self.executions
+        if self._pusher.resting:
+            executions = [replace(execution, unpushed=True) for execution in executions]
+        self._inserted = _insert(executions, storage, meanwhile=meanwhile)
+
+    def push(self) -> None:
+        """Push what has to be; doing it again changes nothing."""
+        if not self.replies:
+            self.replies = _push(
+                self.executions, self._inserted, pusher=self._pusher, clock=self._clock
+            )
 
 
 def _push(
-    chunk: Sequence[NewExecution], inserted: Sequence[Inserted], *, pusher: Pusher, clock: Clock
+    executions: Sequence[NewExecution],
+    inserted: Sequence[Inserted],
+    *,
+    pusher: Pusher,
+    clock: Clock,
 ) -> list[Enqueued]:
     now = clock.now()
     # First off the lists that replaced executions were on, then onto those where they belong now.
     pusher.forget([row.left for row in inserted if _has_moved(row) and row.left])
     fresh = {
         row.id: row.entry or _entry(execution, now=now)
-        for execution, row in zip(chunk, inserted, strict=True)
+        for execution, row in zip(executions, inserted, strict=True)
         if _needs_push(row)
     }
     pushed = pusher.push(list(fresh.values()))

@@ -283,11 +283,11 @@ class Overlapping(Protocol):
     """What a ledger in another process can do besides: leave its caller the time it takes."""
 
     def insert_meanwhile(
-        self, execution: NewExecution, meanwhile: Callable[[], object]
-    ) -> Inserted:
-        """`Storage.insert` of one execution, with a call made while that is being committed.
+        self, executions: Sequence[NewExecution], meanwhile: Callable[[], object]
+    ) -> list[Inserted]:
+        """`Storage.insert`, with a call made while that is being committed.
 
-        ``meanwhile`` is called once at most, before anybody knows what becomes of the row, and
+        ``meanwhile`` is called once at most, before anybody knows what becomes of the rows, and
         raises nothing. Where there is nothing to wait for, it is not called.
         """
         ...

@@ -14,18 +14,18 @@ from butler.writing import write_and_push
 class Ledger(MemoryStorage):
     """A ledger that leaves its caller time, and may vanish in it."""
 
-    vanishes = False
+    vanishes_after = 1_000
 
     def __init__(self, steps):
         super().__init__()
         self.steps = steps
 
-    def insert_meanwhile(self, execution, meanwhile):
+    def insert_meanwhile(self, executions, meanwhile):
         meanwhile()
-        if self.vanishes:
+        if self.steps.count("committed") == self.vanishes_after:
             raise StorageUnavailable("gone")
         self.steps.append("committed")
-        return self.insert([execution])[0]
+        return self.insert(executions)
 
 
 class Wire:
@@ -63,13 +63,18 @@ def wire(steps):
 
 
 @pytest.fixture
-def write(ledger, wire):
+def write_all(ledger, wire):
     pusher = Pusher(wire, clock=SYSTEM_CLOCK)
 
-    def write(execution):
-        return write_and_push([execution], storage=ledger, pusher=pusher, clock=SYSTEM_CLOCK)[0]
+    def write_all(executions):
+        return write_and_push(executions, storage=ledger, pusher=pusher, clock=SYSTEM_CLOCK)
 
-    return write
+    return write_all
+
+
+@pytest.fixture
+def write(write_all):
+    return lambda execution: write_all([execution])[0]
 
 
 def new(**options):
@@ -83,7 +88,7 @@ def test_the_push_is_ready_before_the_commit_and_sent_after_it(write, steps):
 
 
 def test_a_row_whose_commit_failed_is_not_pushed(write, ledger, steps):
-    ledger.vanishes = True
+    ledger.vanishes_after = 0
     with pytest.raises(StorageUnavailable):
         write(new())
     assert steps == ["prepared"]
@@ -108,3 +113,30 @@ def test_an_earlier_push_that_was_refused_leaves_the_rest_to_the_scheduler(write
     assert not write(second).pushed
     # The first is found by the reconciler, the second by the stager.
     assert [ledger.get(each.id).status for each in (first, second)] == ["queued", "scheduled"]
+
+
+def in_steps(executions):
+    return [f"pushed {each.id}" for each in executions]
+
+
+def test_of_many_chunks_each_is_pushed_while_the_next_one_is_written(write_all, steps, monkeypatch):
+    monkeypatch.setattr("butler.writing.MAX_BATCH", 2)
+    batch = [new() for _ in range(5)]
+    assert all(reply.pushed for reply in write_all(batch))
+    assert steps == [
+        *("committed", *in_steps(batch[:2])),
+        *("committed", *in_steps(batch[2:4])),
+        *("committed", *in_steps(batch[4:])),
+    ]
+
+
+def test_what_was_written_before_an_error_is_pushed_and_counted(
+    write_all, ledger, steps, monkeypatch
+):
+    monkeypatch.setattr("butler.writing.MAX_BATCH", 2)
+    batch = [new() for _ in range(4)]
+    ledger.vanishes_after = 1
+    with pytest.raises(StorageUnavailable) as caught:
+        write_all(batch)
+    assert caught.value.__notes__ == ["the first 2 of 4 are written"]
+    assert steps == ["committed", *in_steps(batch[:2])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from butler.storage.postgres import literals
@@ -12,15 +13,38 @@ if TYPE_CHECKING:
 
     from butler.storage.records import NewExecution
 
+# All of a plain execution's columns but its id and request.
+_SHARED = attrgetter(
+    *("task", "queue", "priority", "max_attempts", "timeout_s", "user_id", "tags", "parent_id"),
+    *("rerun_of", "fingerprint", "traceparent", "limit_keys"),
+)
+
 
 def one_row(new: NewExecution) -> dict[str, str | None]:
     """What insert_now and replace have in common."""
+    return {"id": new.id, "request": new.request, **_shared(new)}
+
+
+def alike_rows(executions: Sequence[NewExecution]) -> dict[str, str | None]:
+    """What insert_alike needs."""
     return {
-        "id": new.id,
+        "ids": "{" + ",".join([new.id for new in executions]) + "}",
+        "requests": literals.texts([new.request for new in executions]),
+        **_shared(executions[0]),
+    }
+
+
+def are_alike(executions: Sequence[NewExecution]) -> bool:
+    """Whether they differ in nothing but id and request."""
+    first = _SHARED(executions[0])
+    return all(_SHARED(new) == first for new in executions)
+
+
+def _shared(new: NewExecution) -> dict[str, str | None]:
+    return {
         "task": new.task,
         "queue": new.queue,
         "priority": str(new.priority),
-        "request": new.request,
         "max_attempts": str(new.max_attempts),
         "timeout_s": None if new.timeout_s is None else repr(new.timeout_s),
         "user_id": new.user_id,

@@ -102,12 +102,23 @@ class PostgresConnections:
 
         return self._repeated(name, ask)
 
-    def ask(self, name: str, params: Mapping[str, str | None]) -> list[tuple[Any, ...]]:
-        """As `run` with ``hot``, for parameters that are texts: a tenth of a millisecond less."""
+    def ask(
+        self,
+        name: str,
+        params: Mapping[str, str | None],
+        *,
+        meanwhile: Callable[[], object] | None = None,
+    ) -> list[tuple[Any, ...]]:
+        """As `run` with ``hot``, for parameters that are texts: a tenth of a millisecond less.
+
+        ``meanwhile`` is called when it has been sent, the first time it is tried.
+        """
         statement = self.statements.numbered(name)
-        return self._repeated(
-            name, lambda connection: connection.ask(statement, params, prepare=self._prepared)
-        )
+
+        def ask(connection: LedgerConnection) -> list[tuple[Any, ...]]:
+            return connection.ask(statement, params, prepare=self._prepared)
+
+        return self._repeated(name, ask, meanwhile)
 
     def write(
         self,
@@ -116,20 +127,20 @@ class PostgresConnections:
         *,
         meanwhile: Callable[[], object] | None = None,
     ) -> int:
-        """How many rows one statement wrote that returns none; raises what `run` does.
-
-        ``meanwhile`` is called while the server is at it, the first time it is tried.
-        """
+        """As `ask`, for a statement that returns nothing: how many rows it wrote."""
         statement = self.statements.numbered(name)
-        first = [meanwhile]
 
         def write(connection: LedgerConnection) -> int:
-            call = first.pop() if first else None
-            return connection.write(statement, params, prepare=self._prepared, meanwhile=call)
+            return connection.write(statement, params, prepare=self._prepared)
 
-        return self._repeated(name, write)
+        return self._repeated(name, write, meanwhile)
 
-    def _repeated(self, name: str, statement: Callable[[LedgerConnection], _Answer]) -> _Answer:
+    def _repeated(
+        self,
+        name: str,
+        statement: Callable[[LedgerConnection], _Answer],
+        meanwhile: Callable[[], object] | None = None,
+    ) -> _Answer:
         """What a statement answers, once it does."""
         deadline = time.monotonic() + self._timeout_s
         pause_s = _FIRST_PAUSE_S
@@ -138,13 +149,16 @@ class PostgresConnections:
             connection, pool = self._checkout(deadline, sent=sent)
             try:
                 connection.deadline = deadline
+                connection.meanwhile = meanwhile
                 return statement(connection)
             except Exception as error:
+                meanwhile = None
                 lost = self._settle(error, connection, name=name)
                 sent = sent or lost
                 if time.monotonic() + pause_s > deadline:
                     raise self._given_up(error, sent=sent) from error
             finally:
+                connection.meanwhile = None
                 pool.putconn(connection)
             time.sleep(pause_s)
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from butler.errors import EnqueueUnknown, InvalidOption, InvalidRequest
 from butler.executions import ExecutionStatus
 from butler.storage.postgres import literals, rows
-from butler.storage.postgres.columns import many_rows, one_row
+from butler.storage.postgres.columns import alike_rows, are_alike, many_rows, one_row
 from butler.storage.postgres.connections import ReplyLost
 from butler.storage.postgres.unique_inserts import UniqueInserts
 from butler.storage.records import Inserted
@@ -39,7 +39,7 @@ class PostgresInserts:
     ) -> list[Inserted]:
         """One reply each, in order; `EnqueueUnknown` when it could not be found out.
 
-        ``meanwhile`` is called, once at most, while a single plain row is committed.
+        ``meanwhile`` is called once, when they have been sent to Postgres.
         """
         if not executions:
             return []
@@ -55,19 +55,39 @@ class PostgresInserts:
     def _insert(
         self, executions: Sequence[NewExecution], meanwhile: Callable[[], object] | None
     ) -> list[Inserted]:
-        if len(executions) == 1 and _is_plain(executions[0]):
-            id_ = executions[0].id
+        if not all(map(_is_plain, executions)):
+            replies = self._write_any(executions, meanwhile)
+        elif len(executions) == 1:
             row = one_row(executions[0])
-            if self._connections.write("insert_now", row, meanwhile=meanwhile):
-                return [Inserted(id=id_, created=True, status=ExecutionStatus.QUEUED)]
-            replies: dict[str, Inserted] = {}
-        elif any(new.unique_key is not None for new in executions):
-            replies = self._unique.insert(executions)
+            count = self._connections.write("insert_now", row, meanwhile=meanwhile)
+            replies = _queued(executions[:count])
+        elif are_alike(executions):
+            replies = self._write_alike(executions, meanwhile)
         else:
-            columns = many_rows(executions)
-            replies = rows.created(self._connections.run("insert", columns, hot=True))
+            replies = self._write_any(executions, meanwhile)
         self._add_known(executions, replies)
         return [replies[new.id] for new in executions]
+
+    def _write_alike(
+        self, executions: Sequence[NewExecution], meanwhile: Callable[[], object] | None
+    ) -> dict[str, Inserted]:
+        from butler.storage.postgres.driver import is_duplicate
+
+        try:
+            self._connections.write("insert_alike", alike_rows(executions), meanwhile=meanwhile)
+        except Exception as error:
+            if not is_duplicate(error):
+                raise
+            return self._write_any(executions, None)
+        return _queued(executions)
+
+    def _write_any(
+        self, executions: Sequence[NewExecution], meanwhile: Callable[[], object] | None
+    ) -> dict[str, Inserted]:
+        if any(new.unique_key is not None for new in executions):
+            return self._unique.insert(executions, meanwhile)
+        columns = many_rows(executions)
+        return rows.created(self._connections.ask("insert", columns, meanwhile=meanwhile))
 
     def _add_known(self, executions: Sequence[NewExecution], replies: dict[str, Inserted]) -> None:
         """Reply for ids that were there before: an earlier try wrote them."""
@@ -78,6 +98,11 @@ class PostgresInserts:
             gone = [id_ for id_ in rest if id_ not in replies]
             if gone:  # between the two statements: over, and deleted by an operator
                 raise EnqueueUnknown(gone)
+
+
+def _queued(executions: Sequence[NewExecution]) -> dict[str, Inserted]:
+    status = ExecutionStatus.QUEUED
+    return {new.id: Inserted(id=new.id, created=True, status=status) for new in executions}
 
 
 def _check_ids(executions: Sequence[NewExecution]) -> None:
@@ -101,7 +126,7 @@ def explain_refusal(error: BaseException, executions: Sequence[NewExecution]) ->
 
 
 def _is_plain(new: NewExecution) -> bool:
-    """Whether insert_now.sql can write it."""
+    """Whether insert_now.sql and insert_alike.sql can write it."""
     return not (
         new.unique_key or new.run_at or new.expires_at or new.delay_s is not None or new.unpushed
     )

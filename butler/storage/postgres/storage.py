@@ -175,10 +175,11 @@ class PostgresStorage(
         return self._inserts.insert(executions)
 
     def insert_meanwhile(
-        self, execution: NewExecution, meanwhile: Callable[[], object]
-    ) -> Inserted:
-        """`insert` one, with a call made while Postgres commits it, if it is a plain one."""
-        return self._inserts.insert([execution], meanwhile=meanwhile)[0]
+        self, executions: Sequence[NewExecution], meanwhile: Callable[[], object]
+    ) -> list[Inserted]:
+        """`insert`, with a call made while Postgres is at it."""
+        _check_batch(executions)
+        return self._inserts.insert(executions, meanwhile=meanwhile)
 
     def insert_within(self, executions: Sequence[NewExecution], caller: Caller) -> InsertedWithin:
         """Write executions as scheduled, in the caller's own transaction."""

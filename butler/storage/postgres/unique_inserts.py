@@ -21,7 +21,7 @@ from butler.storage.postgres.columns import many_rows, replacement
 from butler.storage.records import Inserted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from butler.storage.postgres.connections import PostgresConnections
     from butler.storage.records import NewExecution
@@ -39,14 +39,20 @@ class UniqueInserts:
         # 0 would mean no limit.
         self._lock_timeout = f"{max(1, round(wait_s * 1000))}ms"
 
-    def insert(self, executions: Sequence[NewExecution]) -> dict[str, Inserted]:
-        """A reply for each id that has one; raises `UniqueKeyBusy`."""
+    def insert(
+        self, executions: Sequence[NewExecution], meanwhile: Callable[[], object] | None
+    ) -> dict[str, Inserted]:
+        """A reply for each id that has one; raises `UniqueKeyBusy`.
+
+        ``meanwhile`` is called once, when they have been sent.
+        """
         replies: dict[str, Inserted] = {}
         left = list(executions)
         until = time.monotonic() + self._wait_s
         pause_s = _FIRST_PAUSE_S
         while True:
-            self._insert(left, replies)
+            self._insert(left, replies, meanwhile)
+            meanwhile = None
             left = [new for new in left if new.id not in replies]
             if left:
                 known = {"ids": literals.uuids([new.id for new in left])}
@@ -61,13 +67,18 @@ class UniqueInserts:
             time.sleep(pause_s)
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
-    def _insert(self, executions: Sequence[NewExecution], replies: dict[str, Inserted]) -> None:
+    def _insert(
+        self,
+        executions: Sequence[NewExecution],
+        replies: dict[str, Inserted],
+        meanwhile: Callable[[], object] | None,
+    ) -> None:
         params = many_rows(executions) | {
             "unique_keys": literals.texts([new.unique_key for new in executions]),
             "unique_wait": self._lock_timeout,
         }
         try:
-            found = self._connections.run("insert_unique", params, hot=True)
+            found = self._connections.ask("insert_unique", params, meanwhile=meanwhile)
         except Exception as error:
             self._explain(error, executions)
             raise

@@ -25,7 +25,6 @@ def connect_options(url: str, *, timeout_s: float) -> dict[str, Any]:
     options = _parsed(url)
     defaults: dict[str, Any] = {
         "application_name": "butler",
-        "client_encoding": "utf8",
         "connect_timeout": max(2, min(_CONNECT_TIMEOUT_S, round(timeout_s))),
         "keepalives_idle": 30,
         "keepalives_interval": 5,
@@ -33,7 +32,7 @@ def connect_options(url: str, *, timeout_s: float) -> dict[str, Any]:
         "target_session_attrs": "read-write",
         "tcp_user_timeout": round(timeout_s * 1000),
     }
-    return defaults | options
+    return defaults | options | {"client_encoding": "utf8"}
 
 
 def described(url: str) -> str:
