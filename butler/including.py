@@ -48,6 +48,11 @@ class Include:
         self._loading = False
         self._loaded = not self._names
 
+    @property
+    def loaded(self) -> bool:
+        """Whether there is nothing left to import."""
+        return self._loaded
+
     def load(self, butler: Butler) -> None:
         """Import and register, once; what fails is tried again at the next call.
 
@@ -92,17 +97,20 @@ class Include:
 
 def load_includes_for(module: str) -> None:
     """Let the Butlers that are waiting to import this module do so."""
-    for butler in list(_butlers):
-        if not butler.closed and butler.include.covers(module):
+    for butler in list(_waiting):
+        if butler.include.loaded:
+            _waiting.discard(butler)
+        elif not butler.closed and butler.include.covers(module):
             butler.import_tasks()
 
 
 def watch(butler: Butler) -> None:
-    """Remember a Butler for `load_includes_for`, as long as it lives."""
-    _butlers.add(butler)
+    """Remember a Butler for `load_includes_for`, while it lives and has something to import."""
+    if not butler.include.loaded:
+        _waiting.add(butler)
 
 
-_butlers: weakref.WeakSet[Butler] = weakref.WeakSet()
+_waiting: weakref.WeakSet[Butler] = weakref.WeakSet()
 
 
 def _import(name: str, included: str) -> ModuleType:

@@ -7,10 +7,12 @@ prepares and commits the next row, in the order it was sent, also if this proces
 Such a push is made ready (`prepare`) while its own row is being committed, and then only sent.
 
 What it may cost: nothing that is promised. The row is committed before, so a push that Redis
-refused is found by the reconciler, as one that failed at once is; that it failed is noticed by the
-next push. What else is told to Redis here waits for the answers first, so that a cancel cannot
-overtake its push. Rejected: pushing from a thread, which costs each enqueue a hand-over, and loses
-what it holds when the process ends.
+refused is found by the reconciler, as one that failed at once is; that it failed is noticed by one
+of the next few pushes. What else is told to Redis here waits for the answers first, so that a
+cancel cannot overtake its push. Rejected: pushing from a thread, which costs each enqueue a
+hand-over, and loses what it holds when the process ends.
+
+Of many executions each batch is packed while Redis is at the one before; all are waited for.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from butler.queues import QueueWire, wire_errors
+from butler.errors import QueueUnavailable
+from butler.queues import PUSH_BATCH, QueueWire, batches, wire_errors
 from butler.resp import command, packed, packed_once
 
 if TYPE_CHECKING:
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
     from butler.storage.records import QueueEntry
 
 HURRY_S = 0.005
+# Looking for answers costs as much as packing a push, so it is done for some at once.
+SOME_OWED = 8
 MOST_OWED = 32
 
 
@@ -53,9 +58,19 @@ class ProducerWire(QueueWire):
                 return 1
         try:
             self.settle()
+            if len(entries) > PUSH_BATCH and from_hand is None:
+                self._push_batches(entries)
+                return len(entries)
             return super().push(entries, from_hand=from_hand)
         finally:
             self._pushed_at = time.monotonic()
+
+    def _push_batches(self, entries: Sequence[QueueEntry]) -> None:
+        with wire_errors("push"):
+            for (queue, priority), batch in batches(entries):
+                keys, args = self._push_call(queue, priority, batch, None)
+                self._late.send(self._late.packed(keys, args, jobs=len(batch)))
+            self._late.settle()
 
     def prepare(self, entry: QueueEntry) -> Callable[[], None] | None:
         """What sends the push of one execution; None where that shall be waited for.
@@ -102,22 +117,26 @@ class LateAnswers:
         self._connection: Any = None
         self._owed = 0
 
-    def packed(self, keys: Sequence[str], args: Sequence[str | int | bytes]) -> bytes:
-        """One call of the script, of which the last key is the only one that changes."""
-        same = packed_once("EVALSHA", self._script.sha, len(keys), *keys[:-1])
-        return command(3 + len(keys) + len(args), same, packed(keys[-1], *args))
+    def packed(
+        self, keys: Sequence[str], args: Sequence[str | int | bytes], *, jobs: int = 1
+    ) -> bytes:
+        """One call of the script, of which the last ``jobs`` keys are those that change."""
+        same = packed_once("EVALSHA", self._script.sha, len(keys), *keys[:-jobs])
+        return command(3 + len(keys) + len(args), same, packed(*keys[-jobs:], *args))
 
     def take_in(self) -> None:
-        """Connect, and read the answers that have come; raises the first that is an error."""
+        """Read the answers that have come, if some are owed; raises the first that is an error."""
+        if self._owed < SOME_OWED:
+            return
         with self._lock, self._or_none():
-            if self._connection is None:
-                self._connect()
             while self._owed and (self._owed >= MOST_OWED or self._connection.can_read(0)):
                 self._read()
 
     def send(self, call: bytes) -> None:
-        """Send one call."""
+        """Send one call, over a new connection where the server has closed the last one."""
         with self._lock, self._or_none():
+            if self._connection is not None and not self._owed and self._is_over():
+                self._let_go()
             if self._connection is None:
                 self._connect()
             # A list of parts would be sent, and would wake Redis, part by part.
@@ -136,6 +155,20 @@ class LateAnswers:
         self._connection.send_command("SCRIPT", "LOAD", self._script.script)
         self._connection.read_response()
 
+    def _is_over(self) -> bool:
+        """A server that owes no answer says nothing, or goodbye."""
+        try:
+            with wire_errors("push"):
+                return bool(self._connection.can_read(0))
+        except QueueUnavailable:
+            return True
+
+    def _let_go(self) -> None:
+        connection, self._connection, self._owed = self._connection, None, 0
+        if connection is not None:
+            connection.disconnect()
+            self._pool.release(connection)
+
     def _read(self) -> None:
         self._owed -= 1
         self._connection.read_response()
@@ -146,8 +179,5 @@ class LateAnswers:
         try:
             yield
         except BaseException:
-            connection, self._connection, self._owed = self._connection, None, 0
-            if connection is not None:
-                connection.disconnect()
-                self._pool.release(connection)
+            self._let_go()
             raise

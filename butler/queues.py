@@ -209,7 +209,7 @@ class QueueWire:
     def push(self, entries: Sequence[QueueEntry], *, from_hand: str | None = None) -> int:
         """Queue executions; returns how many. ``from_hand`` is the worker that held them."""
         pushed = 0
-        for (queue, priority), batch in _batches(entries):
+        for (queue, priority), batch in batches(entries):
             with wire_errors("push"):
                 pushed += self._push_list(queue, priority, batch, from_hand)
         return pushed
@@ -281,7 +281,7 @@ class QueueWire:
         return keys, args
 
     def _take_off(self, entries: Sequence[QueueEntry], status: str) -> None:
-        for (queue, priority), batch in _batches(entries):
+        for (queue, priority), batch in batches(entries):
             name = list_name(queue, priority)
             keys = [
                 WireKeys.list(name),
@@ -339,9 +339,11 @@ def _details(batch: Sequence[QueueEntry]) -> list[str]:
     return details
 
 
-def _batches(
+def batches(
     entries: Iterable[QueueEntry],
 ) -> Iterable[tuple[tuple[str, Priority], list[QueueEntry]]]:
+    """Entries by the list they belong on, at most `PUSH_BATCH` together."""
+
     def by_list(entry: QueueEntry) -> tuple[str, Priority]:
         return entry.queue, entry.priority
 

@@ -10,7 +10,7 @@ from butler.errors import QueueUnavailable
 from butler.executions import Priority
 from butler.ids import new_id
 from butler.producer_wire import MOST_OWED, LateAnswers, ProducerWire
-from butler.queues import WireKeys
+from butler.queues import PUSH_BATCH, WireKeys
 from butler.storage.records import QueueEntry
 
 LEDGER = new_id()
@@ -49,6 +49,24 @@ def test_pushes_in_a_hurry_arrive_complete_and_in_their_order(redis, wire):
     assert first[b"data"].replace(entries[0].id.encode(), entries[-1].id.encode()) == last[b"data"]
 
 
+def test_many_arrive_complete_and_in_their_order(redis, wire):
+    entries = [entry() for _ in range(2 * PUSH_BATCH + 1)]
+    assert wire.push(entries) == len(entries)
+    assert [each.id for each in entries] == queued(redis)
+    assert redis.hget(WireKeys.job(entries[-1].id), "status") == b"queued"
+
+
+def test_a_connection_that_the_server_has_closed_is_replaced(redis, wire):
+    entries = [entry() for _ in range(3)]
+    wire.push(entries[:1])
+    wire.push(entries[1:2])
+    wire.settle()
+    redis.client_kill_filter(_type="normal", skipme=True)
+    assert wire.push(entries[2:]) == 1
+    wire.settle()
+    assert [each.id for each in entries] == queued(redis)
+
+
 def test_a_withdrawal_does_not_overtake_the_push_before_it(redis, wire):
     entries = [entry() for _ in range(5)]
     for each in entries:
@@ -64,7 +82,6 @@ def test_an_error_is_told_once_and_the_next_call_has_a_new_connection(redis, bro
     if broken == "refused":
         redis.set("count", "no number")
     else:
-        pushes.settle()
         redis.client_kill_filter(_type="normal", skipme=True)
     with pytest.raises(RedisError):
         send_and_settle(pushes)
