@@ -4,10 +4,10 @@ One pop moves a batch into the hand, one claim decides in the ledger which of th
 owns. Only what is claimed runs. Both calls carry a token and are repeated with it when the answer
 does not come, so that a lost reply neither loses ids nor takes an execution twice.
 
-How much to take: as many as there are free slots, and beyond that as many as the slots have
-recently ended in `AHEAD_S`. So a worker of long tasks takes nothing it cannot start, and one of
-short tasks works in batches. What was taken ahead and is not started within a moment, because a
-long task came in between, is handed back uncounted (see ``ticker.py``).
+How much to take: as many as there are free slots, and beyond that as many as the slots lately
+ended in 50 ms (see `Pace`), at most `STEP` at a time. So a worker of long tasks takes nothing it
+cannot start, and one of short tasks works in batches. What was taken ahead and is not started
+within a moment, because a long task came in between, is handed back uncounted (see ``ticker.py``).
 
 When all lists are empty it sits down (see ``seat.py``): a push hands it an id and calls it, or
 leaves a token on the wake list of its queue. It looks at the lists once a second besides: a lost
@@ -20,7 +20,6 @@ import contextlib
 import logging
 import threading
 import time
-from collections import deque
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -31,9 +30,9 @@ from butler.ids import are_ids, is_id, new_token
 from butler.log import Repeated, log_event
 from butler.parks import Parks
 from butler.queues import WireKeys, as_text
-from butler.storage.base import MAX_BATCH
 from butler.storage.records import Claim
 from butler.turns import Turns
+from butler_workers.pace import Pace
 from butler_workers.seat import SIT_S, Seat
 from butler_workers.strangers import Strangers
 
@@ -51,9 +50,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-AHEAD_S = 0.05
-MAX_AHEAD = 240
 RETRY_PAUSE_S = 0.5
+# Of a thousand free slots the first begin while the others are claimed; each is hardly cheaper in a
+# larger claim.
+STEP = 250
 # An idle worker's task begins before this thread takes the interpreter to look for more.
 GIVE_WAY_S = 0.0002
 
@@ -95,7 +95,7 @@ class Fetcher:
         self._parks = Parks(wire.redis)
         self._turns = Turns(wire.redis)
         self._strangers = Strangers(hand, ledger_id=wire.ledger_id)
-        self._pace = _Pace()
+        self._pace = Pace()
         self._undecided: list[Popped] = []
         self._pop_failures = Repeated(logger, "pop.repeating")
         self._failures = Repeated(logger, "fetch.waiting")
@@ -206,14 +206,14 @@ class Fetcher:
         if not self._lease.fresh:
             self._stopping.wait(0.2)
             return 0
-        size = self._slots.size
-        window = size + self._pace.ahead(self._slots.ended)
-        # Short tasks: refill when half is gone, a full batch for one round trip before the slots
-        # run dry. Long tasks: as soon as a slot is free.
-        if not self._slots.wait_for_room(max(window // 2, size - 1), timeout_s=0.5):
+        size, ahead = self._slots.size, self._pace.ahead(self._slots.ended, now=time.monotonic())
+        window = size + ahead
+        # Short tasks: refill when half of what is ahead is gone, before the slots run dry. Long
+        # tasks: as soon as a slot is free.
+        low_water = size + ahead // 2 if ahead else size - 1
+        if not self._slots.wait_for_room(low_water, timeout_s=0.5):
             return 0
-        # A thousand slots and more are filled in steps of what one claim may hold.
-        return min(MAX_BATCH, window - self._slots.in_flight)
+        return min(STEP, window - self._slots.in_flight)
 
     def _take(self, wanted: int) -> list[Popped]:
         """Ids from all lists in order; those that strangers crowd need a look of their own."""
@@ -346,23 +346,3 @@ class Fetcher:
         log_event(logger, logging.INFO, "execution.retried_from_rq", id=execution_id)
         self._wire.push([moved.entry], from_hand=self._hand.worker_id)
         return True
-
-
-class _Pace:
-    """How many attempts the slots ended lately."""
-
-    def __init__(self) -> None:
-        self._marks: deque[tuple[float, int]] = deque(maxlen=64)
-
-    def ahead(self, ended: int) -> int:
-        """Attempts ended within the last `AHEAD_S`, at most `MAX_AHEAD`."""
-        now = time.monotonic()
-        self._marks.append((now, ended))
-        while len(self._marks) > 1 and now - self._marks[0][0] > AHEAD_S:
-            oldest = self._marks.popleft()
-            if now - self._marks[0][0] <= AHEAD_S:
-                self._marks.appendleft(oldest)
-                break
-        then, count = self._marks[0]
-        span = max(now - then, 1e-6)
-        return min(MAX_AHEAD, int((ended - count) * min(1.0, AHEAD_S / span)))
