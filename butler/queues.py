@@ -365,10 +365,15 @@ def _source(name: str) -> str:
 def _scripts() -> dict[str, str]:
     """All files, by name, as they were at first: a process goes on while its files are replaced."""
     return {
-        file.name.removesuffix(".lua"): file.read_text(encoding="utf-8")
+        file.name.removesuffix(".lua"): _on_our_channels(file.read_text(encoding="utf-8"))
         for file in files("butler").joinpath("lua").iterdir()
         if file.name.endswith(".lua")
     }
+
+
+def _on_our_channels(script: str) -> str:
+    """A script that publishes where `WireKeys.changes` is listened to, whatever RQ's prefix."""
+    return script.replace("'butler:execution:'", f"'{WireKeys.changes('')}'")
 
 
 @cache

@@ -239,6 +239,9 @@ def test_a_key_prefix_keeps_everything_under_it(database_url, tmp_path, tmp_path
     url = f"redis://127.0.0.1:{server.port}/0"
     fleet = Fleet(redis_url=url, database_url=database_url, folder=tmp_path)
     fleet.environment["RQ_KEY_PREFIX"] = "shop"
+    heard = server.client(decode_responses=True).pubsub()
+    heard.psubscribe("*:execution:*")
+    assert heard.get_message(timeout=60)["type"] == "psubscribe"
     fleet.start_worker()
     try:
         command = [sys.executable, "-c", PREFIXED, url, database_url]
@@ -247,10 +250,13 @@ def test_a_key_prefix_keeps_everything_under_it(database_url, tmp_path, tmp_path
         assert done.returncode == 0, done.stderr + fleet.logs()
         with server.client(decode_responses=True) as client:
             keys = set(client.keys("*"))
+        channels = {word["channel"] for word in iter(heard.get_message, None)}
     finally:
+        heard.close()
         fleet.end()
         server.kill()
     assert {key.partition(":")[0] for key in keys} == {"shop"}
+    assert {channel.rpartition(":")[0] for channel in channels} == {"shop:butler:execution"}
     assert any(key.startswith("shop:butler:") for key in keys)
 
 
