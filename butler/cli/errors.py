@@ -10,6 +10,7 @@ from butler.cli.forms import time_form
 from butler.cli.opening import open_ledger
 from butler.cli.options import app_options, json_option
 from butler.cli.printing import on_terminal, put_blocks, put_json, put_table, when
+from butler.cli.tasks import say_if_unannounced
 from butler.cli.times import PAST
 from butler.monitoring.stats import ErrorOrder
 from butler.text import counted
@@ -62,6 +63,8 @@ def command(
     """
     with open_ledger() as butler:
         found = butler.stats.errors(since=since, until=until, task=task, order=order, limit=limit)
+        if task is not None and not found:
+            say_if_unannounced(butler, task)
     if as_json:
         put_json({"errors": [error_form(group) for group in found]})
     elif found and on_terminal():

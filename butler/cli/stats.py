@@ -10,6 +10,7 @@ from butler.cli.forms import time_form
 from butler.cli.opening import open_ledger
 from butler.cli.options import app_options, json_option
 from butler.cli.printing import at, put_fields, put_json, put_table
+from butler.cli.tasks import say_if_unannounced
 from butler.cli.times import PAST
 from butler.durations import seconds_text
 from butler.monitoring.stats import TopBy, TopOrder
@@ -77,13 +78,15 @@ def command(
             rows = stats.top(by=by, order=order, since=since, until=until, queue=queue, limit=limit)
             named = [(row.name, row.summary) for row in rows]
             _put_rows(by, named, as_json=as_json)
-        elif every:
+            return
+        if every:
             points = stats.timeseries(step=every, since=since, until=until, task=task, queue=queue)
             _put_rows(every, [(str(at(p.since)), p) for p in points], as_json=as_json)
         else:
-            _put_one(
-                stats.summary(since=since, until=until, task=task, queue=queue), as_json=as_json
-            )
+            points = [stats.summary(since=since, until=until, task=task, queue=queue)]
+            _put_one(points[0], as_json=as_json)
+        if task is not None and not any(p.attempts or p.ended for p in points):
+            say_if_unannounced(butler, task)
 
 
 def summary_form(summary: StatsSummary) -> dict[str, Any]:

@@ -9,7 +9,8 @@ import click
 from butler.cli.forms import task_form
 from butler.cli.opening import open_app
 from butler.cli.options import app_options, json_option
-from butler.cli.printing import put_json, put_table
+from butler.cli.printing import printable, put_json, put_table, say
+from butler.errors import did_you_mean
 
 if TYPE_CHECKING:
     from butler.app import Butler
@@ -43,6 +44,14 @@ def list_tasks(*, tag: str | None, as_json: bool, **_: object) -> None:
         put_json({"tasks": [task_form(task) for task in tasks]})
     else:
         put_table(COLUMNS, map(_row, tasks), empty="no tasks: no worker has announced any yet")
+
+
+def say_if_unannounced(butler: Butler, name: str) -> None:
+    """For a task of which there is nothing to show: its name may be misspelt."""
+    known = {task.name for task in butler.storage.task_definitions()}
+    if name not in known:
+        hint = did_you_mean(name, known)
+        say(f'no worker has announced a task named "{printable(name)}"{hint}')
 
 
 def _known(butler: Butler) -> list[TaskDefinition]:

@@ -39,7 +39,19 @@ def test_a_summary_is_fields_and_json(run_butler, ended):
     form = run_butler("stats", "--json").json
     assert (form["succeeded"], form["failed"], form["attempts"]) == (2, 1, 3)
     assert form["run"]["p50_s"] > 0
-    assert run_butler("stats", "--task", "other", "--json").json["ended"] == 0
+
+
+def test_a_task_that_nobody_knows_is_said_to_be_so(run_butler, ended, butler):
+    butler.storage.register_tasks(butler.tasks())
+    for command in ("stats", "errors"):
+        ran = run_butler(command, "--task", "Snd Mial", "--json")
+        assert ran.err.startswith('no worker has announced a task named "Snd Mial"; ')
+        assert ran.json.get("ended", 0) == 0
+    misspelt = butler.tasks()[0].name[:-1]
+    ran = run_butler("stats", "--every", "minute", "--task", misspelt)
+    assert f'; did you mean "{butler.tasks()[0].name}"?' in ran.err
+    assert run_butler("stats", "--task", "Send Mail").err == ""
+    assert run_butler("stats", "--task", butler.tasks()[0].name).err == ""
 
 
 def test_rows_are_by_task_queue_or_time(run_butler, ended):
@@ -70,4 +82,4 @@ def test_errors_are_one_line_each_and_cannot_act_on_a_terminal(run_butler, ended
     assert row.endswith("…")
     (form,) = run_butler("errors", "--json", "--order", "last_seen").json["errors"]
     assert (form["type"], form["number"], form["message"]) == ("shop.Broken", 1, BOOM.message)
-    assert run_butler("errors", "--task", "other").err == "no errors\n"
+    assert run_butler("errors", "--task", "other").err.endswith("\nno errors\n")
