@@ -66,7 +66,7 @@ def command(
 ) -> None:
     """Say what ran lately, how it ended, and how long it took.
 
-    Exact at once, also over executions that were removed; kept for 90 days, by the minute for 8.
+    Exact at once, also over executions that were removed; kept for 90 days.
     """
     if by and every:
         raise click.UsageError("--by and --every exclude each other")

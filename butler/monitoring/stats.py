@@ -121,8 +121,7 @@ class Statistics:
     """Statistics of one ledger; made by ``butler.stats``.
 
     ``since`` is an aware time or how long ago, ``until`` an aware time, None for now; both are
-    taken in whole minutes (hours, where they are more than a week ago), and nothing is known from
-    before 90 days. Raises `InvalidOption`.
+    taken in whole minutes, and nothing is known from before 90 days. Raises `InvalidOption`.
     """
 
     def __init__(self, butler: Butler) -> None:
@@ -153,8 +152,7 @@ class Statistics:
     ) -> list[StatsSummary]:
         """One summary a step, oldest first, the empty ones too; at most 2,000.
 
-        The first step may begin before ``since`` and the last one end after ``until``. Minutes are
-        kept for 8 days.
+        The first step may begin before ``since`` and the last one end after ``until``.
         """
         warn_if_loop_blocked(
             "butler.stats.timeseries()", awaited="await butler.aio.stats.timeseries()"

@@ -13,7 +13,7 @@ from itertools import pairwise
 from butler.durations import seconds
 from butler.errors import InvalidOption
 from butler.option_texts import check_aware
-from butler.storage.stats import MINUTES_KEPT, STATISTICS_KEPT, Span, Step
+from butler.storage.stats import STATISTICS_KEPT, Span, Step
 
 MAX_POINTS = 2_000
 _STEPS = (Step.MINUTE, Step.HOUR, Step.DAY)
@@ -21,7 +21,7 @@ _A_DAY = timedelta(days=1)
 
 
 class Window:
-    """``since`` (inclusive) up to ``until`` (exclusive), widened to whole minutes, or hours.
+    """``since`` (inclusive) up to ``until`` (exclusive), widened to whole minutes.
 
     ``since`` is a time or how long ago; ``until`` None is now. Raises `InvalidOption`.
     """
@@ -31,10 +31,10 @@ class Window:
     ) -> None:
         given = until if until is None else check_aware("until", until)
         self.open = given is None or given >= now
-        self.until = now if given is None or self.open else _ceiling(given, _finest(given, now=now))
+        self.until = now if given is None or self.open else _ceiling(given, Step.MINUTE)
         begin = _begin(since, now=now)
         begin = max(begin, now - STATISTICS_KEPT)
-        self.since = _finest(begin, now=now).begin(begin)
+        self.since = Step.MINUTE.begin(begin)
         if self.since >= self.until:
             raise InvalidOption(f"since must be before until, got {self.since} and {self.until}")
 
@@ -51,7 +51,7 @@ class Window:
         return tuple(found)
 
     def steps(self, step: Step) -> list[datetime]:
-        """Where each step of it begins; raises `InvalidOption` for too many, or forgotten ones."""
+        """Where each step of it begins; raises `InvalidOption` for too many."""
         begin = step.begin(self.since)
         number = -((begin - self.until) // step.length)
         if number > MAX_POINTS:
@@ -76,12 +76,6 @@ def _append(found: list[Span], step: Step, since: datetime, until: datetime) -> 
 def _ceiling(at: datetime, step: Step) -> datetime:
     begin = step.begin(at)
     return begin if begin == at else begin + step.length
-
-
-def _finest(at: datetime, *, now: datetime) -> Step:
-    """Of old minutes only their hours are left; an hour's margin for the clocks."""
-    old = at < now - MINUTES_KEPT + timedelta(hours=1)
-    return Step.HOUR if old else Step.MINUTE
 
 
 def _begin(since: datetime | timedelta, *, now: datetime) -> datetime:

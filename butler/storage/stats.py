@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
     from butler.executions import ExecutionStatus
 
-MINUTES_KEPT = timedelta(days=8)
 STATISTICS_KEPT = timedelta(days=90)
+PLAIN_FOR = timedelta(days=1)
+"""How long minutes are rows of their own; then a storage may pack them."""
+
 MAX_ERRORS = 1_000
 
 
@@ -157,6 +159,14 @@ class StatsStorage(Protocol):
         """Fold what some ``limit`` ends counted; at least ``limit`` if there may be more."""
         ...
 
+    def pack_stats(self, *, epoch: int, limit: int) -> int:
+        """Make minutes over `PLAIN_FOR` smaller, of up to ``limit`` tasks, queues and outcomes.
+
+        Those of one hour at most, in one transaction; 0 if there are no more. What `stats` gives
+        stays the same, also where something is counted in such an hour later.
+        """
+        ...
+
     def prune_stats(self, *, epoch: int, limit: int) -> int:
-        """Remove up to ``limit`` rows that are over `MINUTES_KEPT` or `STATISTICS_KEPT`."""
+        """Remove up to ``limit`` rows that are over `STATISTICS_KEPT`."""
         ...

@@ -46,6 +46,26 @@ def fold(storage, ledger):
         pass
 
 
+@pytest.fixture
+def pack(storage, ledger, monkeypatch):
+    """Packs whatever is folded, this hour's minutes too."""
+    monkeypatch.setattr("butler.storage.postgres.stats.PLAIN_FOR", timedelta(hours=-1))
+
+    def pack():
+        epoch = ledger.lead()
+        while storage.pack_stats(epoch=epoch, limit=3):
+            pass
+
+    return pack
+
+
+def cells(storage, **options):
+    """All that is read of minutes, in one order."""
+    spans = (replace(ALWAYS[0], step=Step.MINUTE),)
+    found = storage.stats(StatsQuery(**({"spans": spans, "by": ("task", "queue")} | options)))
+    return sorted(found, key=lambda c: (c.at, c.task, c.queue, c.ending, c.status))
+
+
 def errors(storage, **filters):
     return storage.errors(ErrorQuery(**({"since": datetime(2020, 1, 1, tzinfo=UTC)} | filters)))
 
@@ -240,19 +260,36 @@ def test_statistics_are_not_pruned_before_their_time(storage, ledger):
     end_in_every_way(ledger)
     fold(storage, ledger)
     assert storage.prune_stats(epoch=ledger.lead(), limit=100) == 0
+    assert storage.pack_stats(epoch=ledger.lead(), limit=100) == 0
     assert endings(storage) == EVERY_WAY
 
 
-def test_only_the_present_leader_folds_and_prunes(storage, ledger):
+def test_packed_minutes_read_as_before_and_what_is_counted_late_is_added(storage, ledger, pack):
+    ways = [{"every": Step.MINUTE}, {"every": Step.HOUR, "queue": "mail"}, {"task": "Send Mail"}]
+    ways.append({"every": Step.MINUTE, "with_times": False})
+    for times in (1, 2):
+        end_in_every_way(ledger)
+        fold(storage, ledger)
+        before = [cells(storage, **way) for way in ways]
+        pack()
+        assert [cells(storage, **way) for way in ways] == before
+        counted = endings(storage, spans=(replace(ALWAYS[0], step=Step.MINUTE),))
+        assert counted == {way: number * times for way, number in EVERY_WAY.items()}
+
+
+def test_only_the_present_leader_folds_packs_and_prunes(storage, ledger, monkeypatch):
+    monkeypatch.setattr("butler.storage.postgres.stats.PLAIN_FOR", timedelta(hours=-1))
     end_in_every_way(ledger)
+    fold(storage, ledger)
     old = ledger.lead("a")
     ledger.lead("b")
     assert storage.fold_stats(epoch=old, limit=100) == 0
+    assert storage.pack_stats(epoch=old, limit=100) == 0
     assert storage.prune_stats(epoch=old, limit=100) == 0
     assert endings(storage) == EVERY_WAY
 
 
-def test_folds_and_finishes_at_once_count_everything_once(storage, ledger):
+def test_folds_packs_and_finishes_at_once_count_everything_once(storage, ledger, pack):
     epoch = ledger.lead()
     batches = [ledger.won(*(ledger.enqueue() for _ in range(5))) for _ in range(6)]
 
@@ -262,12 +299,16 @@ def test_folds_and_finishes_at_once_count_everything_once(storage, ledger):
     def fold_often():
         for _ in range(10):
             storage.fold_stats(epoch=epoch, limit=2)
+            storage.pack_stats(epoch=epoch, limit=2)
 
     race(*(lambda b=batch: finish(b) for batch in batches), fold_often, fold_often)
     assert endings(storage) == {("succeeded", "succeeded"): 30}
     fold(storage, ledger)
-    [cell] = storage.stats(StatsQuery(spans=ALWAYS))
-    assert (cell.number, cell.wait.total, cell.run.total) == (30, 30, 30)
+    for _ in range(2):
+        for found in (storage.stats(StatsQuery(spans=ALWAYS)), cells(storage, by=())):
+            numbers = [(cell.number, cell.wait.total, cell.run.total) for cell in found]
+            assert numbers == [(30, 30, 30)]
+        pack()
 
 
 def test_without_times_numbers_and_sums_are_the_same(storage, ledger):

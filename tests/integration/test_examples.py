@@ -69,7 +69,7 @@ CHANGES = {
     "change_recurring", "claim", "close_request", "delete", "delete_alert_rule",
     "delete_recurring", "end_silence", "expire", "finish", "fire_recurring", "fold_stats",
     "heartbeat", "insert", "insert_recurring", "lose_worker", "note_limit_keys", "open_request",
-    "pause_queue", "prune_access", "prune_alerts", "prune_executions", "prune_fires",
+    "pack_stats", "pause_queue", "prune_access", "prune_alerts", "prune_executions", "prune_fires",
     "prune_limits", "prune_stats", "prune_workers", "register_tasks", "register_worker",
     "renew_leadership", "report_progress", "resign_leadership", "retry", "revoke_token",
     "set_limit", "stage", "stop_worker", "take_leadership", "touch_tokens", "write_alert_rule",

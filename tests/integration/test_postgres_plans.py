@@ -316,7 +316,14 @@ def full_ledger(new_database):
             "'task ' || t, 'default', 'succeeded', 'succeeded', 9, 9, 9, '{1}', '{1}' "
             "FROM generate_series(1, 3000) AS n, generate_series(1, 10) AS t"
         )
-        connection.execute("VACUUM ANALYZE butler.executions, butler.stats")
+        connection.execute(
+            "INSERT INTO butler.stats_packed "
+            "SELECT date_trunc('hour', now()) - n * interval '1 hour', 'task ' || t, "
+            "'default', 'succeeded', 'succeeded', m, m, m, m, m, m, m, m "
+            "FROM generate_series(24, 400) AS n, generate_series(1, 10) AS t, "
+            "(SELECT array_agg(x) FROM generate_series(0, 59) AS x) AS u (m)"
+        )
+        connection.execute("VACUUM ANALYZE butler.executions, butler.stats, butler.stats_packed")
         yield connection
 
 
@@ -347,3 +354,16 @@ def test_statistics_of_some_minutes_are_found_by_the_primary_key(with_times, ful
     ):
         assert "stats_pkey" in plan, plan
         assert "Seq Scan on stats x" not in plan, plan
+        assert "stats_packed_at" in plan, plan
+        assert "Seq Scan on stats_packed" not in plan, plan
+
+
+def test_the_minutes_to_pack_next_are_found_by_the_primary_key(full_ledger):
+    params = {"epoch": "1", "plain_for": "1 day", "limit": "20"}
+    statement = (STATEMENTS / "stats_pack.sql").read_text().replace("{schema}", "butler")
+    for plan in (
+        generic_plan(full_ledger, statement, params),
+        custom_plan(full_ledger, statement, params),
+    ):
+        assert "stats_pkey" in plan, plan
+        assert "Seq Scan on stats" not in plan, plan

@@ -63,14 +63,9 @@ def test_spans_follow_each_other_in_whole_steps(minutes, length):
         assert found[-1].until == window.until
 
 
-def test_what_is_older_than_minutes_are_kept_begins_with_an_hour():
-    assert Window(timedelta(days=9), None, now=NOW).since == at(1, 14)
-    assert spans(timedelta(days=9))[0][0] == "hour"
-
-
 def test_nothing_is_older_than_statistics_are_kept():
     window = Window(timedelta(days=4_000), None, now=NOW)
-    assert window.since == Step.HOUR.begin(NOW - STATISTICS_KEPT)
+    assert window.since == Step.MINUTE.begin(NOW - STATISTICS_KEPT)
 
 
 def test_other_zones_are_the_same_instants():

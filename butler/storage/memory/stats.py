@@ -181,6 +181,10 @@ class MemoryStats:
         """Nothing is to be folded."""
         return 0
 
+    def pack_stats(self, *, epoch: int, limit: int) -> int:  # noqa: ARG002 - nothing to pack
+        """Nothing is to be packed: what is in memory is small enough."""
+        return 0
+
     def prune_stats(self, *, epoch: int, limit: int) -> int:  # noqa: ARG002 - all at once
         """Forget what is over its time."""
         with self._lock:

@@ -11,7 +11,7 @@ from butler.storage.monitoring_records import INTERNAL_QUEUE
 from butler.storage.postgres import literals, rows
 from butler.storage.stats import (
     MAX_ERRORS,
-    MINUTES_KEPT,
+    PLAIN_FOR,
     STATISTICS_KEPT,
     Ending,
     ErrorGroup,
@@ -72,11 +72,19 @@ class PostgresStats:
         folds = ("stats_fold", "errors_fold")
         return max(int(self._connections.run(fold, params)[0][0]) for fold in folds)
 
+    def pack_stats(self, *, epoch: int, limit: int) -> int:
+        """Pack minutes of the oldest hour that is not packed, of up to ``limit`` keys."""
+        params = {
+            "epoch": str(epoch),
+            "plain_for": f"{PLAIN_FOR.total_seconds()} seconds",
+            "limit": str(limit),
+        }
+        return int(self._connections.run("stats_pack", params)[0][0])
+
     def prune_stats(self, *, epoch: int, limit: int) -> int:
         """Remove up to ``limit`` rows of each kind that are over their time."""
         params = {
             "epoch": str(epoch),
-            "minutes_kept": f"{MINUTES_KEPT.total_seconds()} seconds",
             "kept": f"{STATISTICS_KEPT.total_seconds()} seconds",
             "limit": str(limit),
         }

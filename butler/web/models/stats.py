@@ -40,7 +40,7 @@ class SeriesOf(SummaryOf):
     """And how it is kept apart."""
 
     step: Literal["minute", "hour", "day"] = Field(
-        "minute", description="Minutes are kept for 8 days."
+        "minute", description="How long each is; all are kept for 90 days."
     )
 
 

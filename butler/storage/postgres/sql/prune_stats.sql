@@ -10,18 +10,26 @@ old_stats AS (
     WHERE s.ctid = ANY (
         ARRAY(
             SELECT x.ctid
-            FROM (
-                VALUES
-                    ('minute', %(minutes_kept)s::interval),
-                    ('hour', %(kept)s::interval),
-                    ('day', %(kept)s::interval)
-            ) AS k (step, kept)
-            JOIN {schema}.stats AS x ON x.step = k.step AND x.at < now() - k.kept
+            FROM (VALUES ('minute'), ('hour'), ('day')) AS k (step)
+            JOIN {schema}.stats AS x ON x.step = k.step AND x.at < now() - %(kept)s::interval
             WHERE EXISTS (SELECT FROM led)
             LIMIT %(limit)s::integer
         )
     )
     RETURNING s.at
+),
+old_packed AS (
+    DELETE FROM {schema}.stats_packed AS p
+    WHERE p.ctid = ANY (
+        ARRAY(
+            SELECT x.ctid
+            FROM {schema}.stats_packed AS x
+            WHERE x.at < now() - %(kept)s::interval - interval '1 hour'
+                AND EXISTS (SELECT FROM led)
+            LIMIT %(limit)s::integer
+        )
+    )
+    RETURNING p.at
 ),
 old_counts AS (
     DELETE FROM {schema}.error_counts AS c
@@ -51,5 +59,6 @@ old_groups AS (
 )
 SELECT
     (SELECT count(*) FROM old_stats)
+        + (SELECT count(*) FROM old_packed)
         + (SELECT count(*) FROM old_counts)
         + (SELECT count(*) FROM old_groups)

@@ -1,5 +1,6 @@
--- What ended in some spans of time, added up: folded rows of each span's step, and what is not folded
--- yet. One statement, so one snapshot: a delta is seen either as such or in what it was folded into.
+-- What ended in some spans of time, added up: folded rows of each span's step, minutes that are packed,
+-- and what is not folded yet. One statement, so one snapshot: a delta is seen either as such or in what
+-- it was folded into, a minute either plain or packed.
 -- The columns: when (NULL unless ``every``), task and queue (NULL unless ``by_…``), ending, status,
 -- number, the sums in microseconds, and both histograms, packed: NULL unless ``with_times``.
 --
@@ -29,6 +30,27 @@ found AS MATERIALIZED (
             END
         OFFSET 0
     ) AS s
+    UNION ALL
+    SELECT
+        p.at, p.task, p.queue, p.ending, p.status, p.number, p.wait_us, p.run_us,
+        CASE WHEN %(with_times)s::boolean THEN p.waits END,
+        CASE WHEN %(with_times)s::boolean THEN p.runs END
+    FROM spans
+    CROSS JOIN LATERAL (
+        SELECT x.*
+        FROM {schema}.stats_unpacked AS x
+        WHERE spans.step = 'minute'
+            AND x.hour >= date_trunc('hour', spans.since, 'UTC')
+            AND x.hour < spans.until
+            AND x.at >= spans.since
+            AND x.at < spans.until
+            AND (%(task)s::text IS NULL OR x.task = %(task)s::text)
+            AND CASE
+                WHEN %(queue)s::text IS NULL THEN x.queue <> %(internal)s::text
+                ELSE x.queue = %(queue)s::text
+            END
+        OFFSET 0
+    ) AS p
     UNION ALL
     SELECT
         d.at, d.task, d.queue, d.ending, d.status, d.number, d.wait_us, d.run_us,
