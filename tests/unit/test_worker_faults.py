@@ -357,3 +357,20 @@ def test_a_worker_that_stops_gives_back_what_it_is_offered_meanwhile(butler):
     worker.drain(0)
     assert status(handle) is ExecutionStatus.QUEUED
     assert not butler.redis.keys(f"butler:*:{worker.id}")
+
+
+def test_a_worker_without_a_free_slot_is_offered_nothing(butler, monkeypatch):
+    worker = make_worker(butler, concurrency=1)
+    monkeypatch.setattr(worker._fetcher._pace, "ahead", lambda *_, **__: 2)
+    pop, sat = worker._fetcher._hand.pop, []
+    monkeypatch.setattr(
+        worker._fetcher._hand, "pop", lambda *a, **k: sat.append(k.get("sit_s")) or pop(*a, **k)
+    )
+    worker.start()
+    start_waiting(butler, worker)
+    looks = len(sat)
+    wait_for(lambda: len(sat) > looks + 1)
+    assert sat[0] > 0
+    assert sat[looks + 1] == 0
+    assert butler.redis.zscore(WireKeys.seats("default"), worker.id) is None
+    worker.drain(0)

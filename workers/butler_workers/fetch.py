@@ -219,7 +219,9 @@ class Fetcher:
         """Ids from all lists in order; those that strangers crowd need a look of their own."""
         crowded = self._strangers.crowded
         if not crowded:
-            return self._pop(wanted, self._hand.lists, sit_s=SIT_S)
+            # An offer is for a slot that is free, not for what may be taken ahead at this moment.
+            has_slot = self._slots.in_flight < self._slots.size
+            return self._pop(wanted, self._hand.lists, sit_s=SIT_S if has_slot else 0)
         self._leave_seat()
         taken: list[Popped] = []
         try:
