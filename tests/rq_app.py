@@ -63,6 +63,8 @@ def broken(request: Item) -> float:
 def until_cancelled(request: Item, context: TaskContext) -> None:
     """Runs until it is cancelled, and leaves a line when it was told."""
     try:
+        if request.path:
+            Path(request.path).write_text("begun\n")
         while True:
             context.sleep(10)
     finally:

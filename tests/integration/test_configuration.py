@@ -48,7 +48,6 @@ def test_the_tables_of_the_docs_are_made_of_the_settings():
 # Read through a property of `Settings`.
 THROUGH = {
     "heartbeat_s": "heartbeat_every_s",
-    "queues": "queue_names",
     "task_timeout_s": "task_defaults",
     "max_attempts": "task_defaults",
     "redis_url": "need_redis_url",

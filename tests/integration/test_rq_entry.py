@@ -171,12 +171,13 @@ def test_a_work_horse_that_is_told_to_end_hands_its_execution_back(butler, fleet
 
 def test_a_cancel_reaches_the_task_and_does_not_kill_the_work_horse(butler, fleet, tmp_path):
     fleet.start_rq_worker()
-    handle = butler.enqueue("until_cancelled", Item(path=str(tmp_path / "told")))
-    wait_until_running(handle, fleet)
+    file = tmp_path / "told"
+    handle = butler.enqueue("until_cancelled", Item(path=str(file)))
+    wait_for(file.exists, what="the task's first line", fleet=fleet)
     handle.cancel()
     with pytest.raises(TaskCancelled):
         handle.result(timeout_s=20)
-    assert Path(tmp_path / "told").read_text() == "told\n"
+    assert file.read_text() == "told\n"
 
 
 def test_an_id_that_was_queued_twice_is_shown_as_the_ledger_has_it(butler, client, fleet):

@@ -59,4 +59,4 @@ def test_what_nobody_pops_expires_with_a_scheduler_alone(butler, fleet):
     for handle in (queued, scheduled):
         with pytest.raises(TaskCancelled, match="expired"):
             handle.result(timeout_s=20)
-    assert butler.wire.depth("default") == 0
+    wait_for(lambda: butler.wire.depth("default") == 0, what="an empty queue", fleet=fleet)

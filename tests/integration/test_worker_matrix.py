@@ -150,5 +150,5 @@ def test_nothing_is_left_in_redis_but_queues_registries_and_what_expires(matrix)
         may_stay |= {WireKeys.registry(kind, name) for kind in ("finished", "failed", "canceled")}
     assert lasting - may_stay == set()
     passing = {WireKeys.job(id_) for id_ in ids} | {WireKeys.results(id_) for id_ in ids}
-    workers = {key for key in matrix.keys if re.match(r"rq:worker:[^:]+$", key)}
+    workers = {key for key in matrix.keys if re.match(r"rq:worker:[^:]+$|butler:seats?:", key)}
     assert matrix.keys.keys() - lasting - passing - workers == set()

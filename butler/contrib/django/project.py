@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from butler.app import Butler
 from butler.contrib.django.connections import DjangoConnections
 from butler.errors import AppNotFound, SettingsError
-from butler.including import TASKS, Include
+from butler.including import TASKS, Include, watch
 
 if TYPE_CHECKING:
     from butler.settings import Settings
@@ -64,6 +64,7 @@ class DjangoButler(Butler):
             for config in apps.get_app_configs()
             if config.name != APP and module_has_submodule(config.module, TASKS)
         )
+        watch(self)
         self._apps_included = True
 
 
