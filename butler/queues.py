@@ -12,7 +12,6 @@ pop O(1), where a sorted set would make RQ's own tools blind.
 from __future__ import annotations
 
 import json
-import pickle
 import re
 import time
 from datetime import UTC, datetime
@@ -25,6 +24,7 @@ from rq.defaults import RQ_KEY_PREFIX
 
 from butler.errors import QueueUnavailable
 from butler.executions import Priority
+from butler.job_call import AFTER_ID, BEFORE_ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
     from butler.storage.records import QueueEntry
 
-ENTRY_POINT = "butler_workers.entry.run"
 FAILED_TTL_S = 86_400
 CANCELED_TTL_S = 86_400
 WAKE_TOKENS = 16
@@ -272,8 +271,7 @@ class QueueWire:
             WireKeys.suspended,
             *(WireKeys.job(entry.id) for entry in batch),
         ]
-        head, tail = _pickle_around_id()
-        args: list[str | int | bytes] = [name, self.ledger_id, rq_time(), head, tail]
+        args: list[str | int | bytes] = [name, self.ledger_id, rq_time(), BEFORE_ID, AFTER_ID]
         fair_keys, details = _fair_keys(batch), _details(batch)
         args += (WAKE_TOKENS, FAILED_TTL_S, len(fair_keys), *fair_keys)
         # What is enqueued in bulk mostly differs in its ids alone; an argument costs a microsecond.
@@ -374,12 +372,3 @@ def _scripts() -> dict[str, str]:
 def _on_our_channels(script: str) -> str:
     """A script that publishes where `WireKeys.changes` is listened to, whatever RQ's prefix."""
     return script.replace("'butler:execution:'", f"'{WireKeys.changes('')}'")
-
-
-@cache
-def _pickle_around_id() -> tuple[bytes, bytes]:
-    """What stands before and after the 36 characters of an id in a job's pickled call."""
-    model = "0" * 36
-    data = pickle.dumps((ENTRY_POINT, None, (model,), {}), protocol=4)
-    head, tail = data.split(model.encode())
-    return head, tail

@@ -70,7 +70,8 @@ def test_a_pushed_execution_reads_as_an_rq_job(redis, wire):
     assert wire.push([pushed]) == 1
     job = rq.job.Job.fetch(pushed.id, connection=redis)
     assert (job.origin, job.description, job.get_status()) == ("mail", "send", "queued")
-    assert (job.func_name, job.args) == ("butler_workers.entry.run", (pushed.id,))
+    assert (job.func_name, job.args) == ("butler_workers.run", (pushed.id,))
+    assert redis.object("encoding", WireKeys.job(pushed.id)) == b"listpack"
     assert rq.Queue("mail", connection=redis).job_ids == [pushed.id]
     assert redis.get(WireKeys.ledger("mail")).decode() == LEDGER
 
