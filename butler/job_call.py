@@ -1,9 +1,9 @@
 """What the RQ job of an execution calls: one function, with the execution's id (pure).
 
 RQ keeps a call as a pickle of ``(function, instance, args, kwargs)``. Redis keeps a hash in one
-piece while none of its values is longer than 64 bytes, which halves its memory and the time to
-write it. So the call has 64: it is spelt without the protocol and frame that pickle would put in
-front, of which no reader asks, and the function has a short name.
+piece while none of its values is longer than 64 bytes, which halves its memory and spares the time
+to free its parts. So the call has 64: it is spelt without the protocol and frame that pickle would
+put in front, for which no reader asks, and the function has a short name.
 """
 
 from __future__ import annotations

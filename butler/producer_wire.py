@@ -12,7 +12,8 @@ of the next few pushes. What else is told to Redis here waits for the answers fi
 cancel cannot overtake its push. Rejected: pushing from a thread, which costs each enqueue a
 hand-over, and loses what it holds when the process ends.
 
-Of many executions each batch is packed while Redis is at the one before; all are waited for.
+Of many executions each batch is packed while Redis is at the one before, and the last ones are not
+waited for either: `settle` does.
 """
 
 from __future__ import annotations
@@ -70,7 +71,6 @@ class ProducerWire(QueueWire):
             for (queue, priority), batch in batches(entries):
                 keys, args = self._push_call(queue, priority, batch, None)
                 self._late.send(self._late.packed(keys, args, jobs=len(batch)))
-            self._late.settle()
 
     def prepare(self, entry: QueueEntry) -> Callable[[], None] | None:
         """What sends the push of one execution; None where that shall be waited for.

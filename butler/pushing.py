@@ -56,6 +56,10 @@ class Pusher:
             return None
         return None if send is None else partial(self._tell, "push", send, 1)
 
+    def settle(self) -> bool:
+        """Wait for the answers to what was only sent; whether all was done."""
+        return self._tell("push", self._wire.settle, 1)
+
     def withdraw(self, entries: Sequence[QueueEntry]) -> bool:
         """Take cancelled executions off their queues; whether it was done."""
         return self._tell("withdraw", lambda: self._wire.withdraw(entries), len(entries))

@@ -217,6 +217,9 @@ class QueueWire:
         """What sends the push of one execution, made ready before its time; here None."""
         return None
 
+    def settle(self) -> None:
+        """Wait until Redis has done what it was told; here each step already has."""
+
     def withdraw(self, entries: Sequence[QueueEntry]) -> None:
         """Take cancelled executions off their lists; their hashes say canceled for a day."""
         self._take_off(entries, "canceled")

@@ -46,8 +46,9 @@ def write_and_push(
 ) -> list[Enqueued]:
     """Write in chunks, each atomic, and push each; one reply each, in order.
 
-    Of many chunks one is written while the one before it is pushed. An error after the first chunk
-    carries a note saying how many executions are written.
+    Of many chunks one is written while the one before it is pushed, and Redis' answer to that is
+    read before the next push. An error after the first chunk carries a note saying how many
+    executions are written.
     """
     if len(executions) == 1 and not pusher.resting:
         return [_write_one(executions[0], storage=storage, pusher=pusher, clock=clock)]
@@ -67,6 +68,9 @@ def write_and_push(
         written.append(chunk)
         push_last = chunk.push
     push_last()
+    answered = pusher.settle()
+    for chunk in reversed(written):
+        answered = chunk.answer(next_one_is=answered)
     return [enqueued for chunk in written for enqueued in chunk.replies]
 
 
@@ -125,11 +129,20 @@ class _Chunk:
         self._inserted = _insert(executions, storage, meanwhile=meanwhile)
 
     def push(self) -> None:
-        """Push what has to be; doing it again changes nothing."""
+        """Send what has to be pushed; doing it again changes nothing."""
         if not self.replies:
             self.replies = _push(
                 self.executions, self._inserted, pusher=self._pusher, clock=self._clock
             )
+
+    def answer(self, *, next_one_is: bool) -> bool:
+        """Whether Redis took this push; the next one, which waited for that, says how it went."""
+        if not any(map(_needs_push, self._inserted)):
+            return next_one_is
+        sent = any(reply.pushed for reply in self.replies)
+        if sent and not next_one_is:
+            self.replies = [replace(reply, pushed=False) for reply in self.replies]
+        return sent
 
 
 def _push(

@@ -52,6 +52,7 @@ def test_pushes_in_a_hurry_arrive_complete_and_in_their_order(redis, wire):
 def test_many_arrive_complete_and_in_their_order(redis, wire):
     entries = [entry() for _ in range(2 * PUSH_BATCH + 1)]
     assert wire.push(entries) == len(entries)
+    wire.settle()
     assert [each.id for each in entries] == queued(redis)
     assert redis.hget(WireKeys.job(entries[-1].id), "status") == b"queued"
 

@@ -29,13 +29,18 @@ class Ledger(MemoryStorage):
 
 
 class Wire:
-    """Queues that are far away; ``refuses`` is an earlier push that Redis did not take."""
+    """Queues that are far away; ``refuses`` is an earlier push that Redis did not take.
+
+    Of many, ``lost`` is the push whose answer, which is read before the next one, is an error.
+    """
 
     refuses = False
     waits = False
+    lost = None
 
     def __init__(self, steps):
         self.steps = steps
+        self.pushes = self.answered = 0
 
     def prepare(self, entry):
         self.steps.append("prepared")
@@ -44,7 +49,15 @@ class Wire:
         return None if self.waits else lambda: self.steps.append(f"sent {entry.id}")
 
     def push(self, entries):
+        self.settle()
         self.steps += [f"pushed {entry.id}" for entry in entries]
+        self.pushes += 1
+
+    def settle(self):
+        owed = range(self.answered, self.pushes)
+        self.answered = self.pushes
+        if self.lost in owed:
+            raise QueueUnavailable("out of memory")
 
 
 @pytest.fixture
@@ -128,6 +141,17 @@ def test_of_many_chunks_each_is_pushed_while_the_next_one_is_written(write_all, 
         *("committed", *in_steps(batch[2:4])),
         *("committed", *in_steps(batch[4:])),
     ]
+
+
+@pytest.mark.parametrize(("lost", "pushed"), [(0, 0), (1, 2), (2, 4)])
+def test_of_many_chunks_those_are_pushed_whose_answer_was_good(
+    write_all, wire, ledger, monkeypatch, lost, pushed
+):
+    monkeypatch.setattr("butler.writing.MAX_BATCH", 2)
+    wire.lost = lost
+    batch = [new() for _ in range(5)]
+    assert [reply.pushed for reply in write_all(batch)] == [True] * pushed + [False] * (5 - pushed)
+    assert all(ledger.get(each.id) for each in batch)
 
 
 def test_what_was_written_before_an_error_is_pushed_and_counted(
