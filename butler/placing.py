@@ -35,6 +35,7 @@ from butler.handles import Handle
 from butler.operating import Operator
 from butler.options import check_enqueue_options
 from butler.producing import Order, Parent, Producer
+from butler.uncollected import uncollected
 from butler.writing import MAX_CHUNK_CHARS, statement_of, write_and_push, write_within
 
 if TYPE_CHECKING:
@@ -184,9 +185,10 @@ class Placer(Producer, Operator, Extensible):
     def _place_with(
         self, orders: Sequence[Order], parent: Parent | None, caller: Caller | None
     ) -> list[Handle[Any]]:
-        if self.wraps_enqueues:
+        with uncollected(len(orders)):
+            if not self.wraps_enqueues:
+                return self._write(orders, parent, caller)
             return self._chain.enqueue(orders, lambda passed: self._write(passed, parent, caller))
-        return self._write(orders, parent, caller)
 
     def _write(
         self, orders: Sequence[Order], parent: Parent | None, caller: Caller | None
