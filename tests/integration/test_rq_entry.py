@@ -5,7 +5,6 @@ import signal
 import threading
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 import rq
@@ -159,13 +158,14 @@ def test_an_execution_survives_the_death_of_the_whole_rq_worker(butler, fleet, t
 
 def test_a_work_horse_that_is_told_to_end_hands_its_execution_back(butler, fleet, tmp_path):
     fleet.start_rq_worker("--max-jobs", "1")
-    handle = butler.enqueue("until_cancelled", Item(path=str(tmp_path / "told")))
-    wait_until_running(handle, fleet)
+    file = tmp_path / "told"
+    handle = butler.enqueue("until_cancelled", Item(path=str(file)))
+    wait_for(file.exists, what="the task's first line", fleet=fleet)
     horse = next(worker.pid for worker in live_workers(butler))
     os.kill(horse, signal.SIGTERM)
     wait_for(lambda: status_of(handle) is ExecutionStatus.QUEUED, what="handed back", fleet=fleet)
     assert handle.execution().attempts_used == 0
-    assert Path(tmp_path / "told").read_text() == "told\n"
+    assert file.read_text() == "told\n"
     assert butler.wire.depth("default") == 1
 
 

@@ -164,11 +164,12 @@ class Guest(Worker):
         heart = Heart(self, self._storage, SYSTEM_CLOCK, every_s=every_s)
         heart.start()
         try:
-            self.hand.hold(execution_id)
-            self._fetcher.claim([(execution_id, list_name)])
-            if not self._won:
-                self._show_as_it_is(execution_id)
+            # From before the claim on: what is won is handed back, whenever that comes.
             with _sigterm_hands_back(self):
+                self.hand.hold(execution_id)
+                self._fetcher.claim([(execution_id, list_name)])
+                if not self._won:
+                    self._show_as_it_is(execution_id)
                 self.drain(math.inf)
         finally:
             heart.stop()
