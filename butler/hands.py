@@ -297,8 +297,8 @@ class Hands:
         An id whose hash is gone stays out: the reconciler pushes it again from the ledger.
         """
         with wire_errors("hand-back"):
-            # First: no push may put anything more into this hand.
-            self.redis.delete(WireKeys.seat(worker_id))
+            # First: no push may put anything more into this hand, nor a pop take what was offered.
+            self.redis.delete(WireKeys.seat(worker_id), WireKeys.offer(worker_id))
         ids = sorted(self.ids(worker_id))
         moved = 0
         with wire_errors("hand-back"):
@@ -315,7 +315,6 @@ class Hands:
             self.redis.delete(
                 WireKeys.hand(worker_id),
                 WireKeys.popped(worker_id),
-                WireKeys.offer(worker_id),
                 WireKeys.call(worker_id),
             )
             self.redis.srem(WireKeys.hands, worker_id)

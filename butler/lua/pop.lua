@@ -31,7 +31,11 @@ local offered = redis.call('GET', KEYS[6])
 redis.call('DEL', KEYS[5], KEYS[6], KEYS[7])
 if offered then
   local seat, id, list = string.match(offered, '^(%S+) (%S+) (.*)$')
-  if seat ~= ARGV[4] and redis.call('SREM', KEYS[2], id) == 1 then redis.call('LPUSH', list, id) end
+  if seat ~= ARGV[4] then
+    -- The hand may have let go of it: an earlier attempt of the same id has been settled since.
+    redis.call('SREM', KEYS[2], id)
+    redis.call('LPUSH', list, id)
+  end
 end
 local reply, wanted, found = {}, tonumber(ARGV[2]), false
 local suspended = redis.call('EXISTS', KEYS[1]) == 1

@@ -7,7 +7,7 @@ import pytest
 from butler_workers.seat import Seat
 
 from butler.executions import Priority
-from butler.hands import Hand, Hands
+from butler.hands import Hand, Hands, Settled
 from butler.ids import new_id, new_token
 from butler.queues import QueueWire, WireKeys
 from butler.storage.records import QueueEntry
@@ -102,6 +102,21 @@ def test_an_offer_whose_call_was_lost_is_what_the_next_pop_takes(redis, wire, ha
     assert pop(hand, received=seat.received) == [(pushed, "mail")]
     assert held(redis, hand) == {pushed}
     assert pop(hand) == []
+
+
+def test_an_offered_retry_is_not_lost_when_the_attempt_before_it_is_settled_late(
+    redis, wire, hand, seat
+):
+    pop(hand)
+    retry = replace(entry(), attempt=1)
+    assert wire.push([retry]) == 1
+    ended = Settled(
+        id=retry.id, attempt=1, queue="mail", priority=retry.priority, status="scheduled"
+    )
+    hand.settle([ended])
+    # A token that lay on the wake list ended the wait before the call came.
+    assert pop(hand, received=seat.received) == [(retry.id, "mail")]
+    assert held(redis, hand) == {retry.id}
 
 
 def test_a_pop_that_is_repeated_does_not_lose_what_was_offered_in_between(redis, wire, hand):
